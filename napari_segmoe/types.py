@@ -1,0 +1,228 @@
+"""The words that all rooms share: frozen values and enums.
+
+Coordinates are (y, x) in full-resolution pixels everywhere; pixel (0, 0) covers the
+square from (-0.5, -0.5) to (0.5, 0.5), as in napari. Boxes are [y0, x0, y1, x1],
+half open. Spacing is (y, x) micrometres per pixel, or None where it is unknown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Spacing = tuple[float, float]
+Mask = NDArray[np.bool_]
+
+
+class Modality(StrEnum):
+    """What made an image; weights are made for some of them."""
+
+    ULTRASOUND = "ultrasound"
+    HISTOLOGY = "histology"
+    OCT = "oct"
+    ENDOSCOPY = "endoscopy"
+    DERMOSCOPY = "dermoscopy"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class PromptKind(StrEnum):
+    """The kinds of prompt a user can give."""
+
+    POINT = "point"
+    BOX = "box"
+    STROKE = "stroke"
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """One point prompt, in full-resolution pixels."""
+
+    y: float
+    x: float
+    positive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle, half open, in full-resolution pixels."""
+
+    y0: float
+    x0: float
+    y1: float
+    x1: float
+
+    @property
+    def height(self) -> float:
+        """Length of the vertical side, in pixels."""
+        return self.y1 - self.y0
+
+    @property
+    def width(self) -> float:
+        """Length of the horizontal side, in pixels."""
+        return self.x1 - self.x0
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """A drawn line through ``points`` ((y, x), ...), in full-resolution pixels."""
+
+    points: tuple[tuple[float, float], ...]
+    positive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """All prompts of one object, in the order in which they were given.
+
+    ``order`` names the kind of each prompt given, oldest first.
+    """
+
+    clicks: tuple[Click, ...] = ()
+    box: Box | None = None
+    strokes: tuple[Stroke, ...] = ()
+    order: tuple[PromptKind, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any prompt."""
+        return bool(self.clicks or self.strokes or self.box is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One picture or table that says why the network answered as it did.
+
+    Attributes
+    ----------
+    kind : str
+        "map" for an (H, W) or (h, w) array, "table" for rows of numbers.
+    name : str
+        Title for people.
+    values : float32 array
+        (h, w) for a map, (rows, columns) for a table.
+    labels : tuple of str
+        Column labels of a table; empty for a map.
+    value_range : (float, float)
+        Smallest and largest value that can occur, for colour scales.
+    description : str
+        One sentence that says what it shows.
+    """
+
+    kind: str
+    name: str
+    values: NDArray[np.float32]
+    labels: tuple[str, ...]
+    value_range: tuple[float, float]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentedObject:
+    """One object found by a prediction or committed by a user.
+
+    Attributes
+    ----------
+    id : int
+        Value of the object's pixels in the label image, from 1.
+    class_name : str or None
+        Most probable class; None where the class is withheld or unknown.
+    probabilities : mapping of str to float, or None
+        Calibrated probability of each class.
+    area_px, area_um2 : float
+        Area in pixels, and in um^2 where the spacing is known (else None).
+    box : (y0, x0, y1, x1)
+        Bounding box, half open, full-resolution pixels.
+    polygon : tuple of (y, x)
+        Outer outline of the largest component.
+    long_axis_px, short_axis_px : float
+        Axes of the ellipse with the same second moments.
+    width_height_ratio : float
+        Width of the box over its height (below 1: taller than wide), in um where
+        the spacing is known, else in pixels.
+    """
+
+    id: int
+    class_name: str | None
+    probabilities: Mapping[str, float] | None
+    area_px: float
+    area_um2: float | None
+    box: tuple[int, int, int, int]
+    polygon: tuple[tuple[float, float], ...]
+    long_axis_px: float = 0.0
+    short_axis_px: float = 0.0
+    width_height_ratio: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """The answer to one question put to a predictor.
+
+    Attributes
+    ----------
+    mask : (H, W) bool
+        The clicked object; in the automatic mode all objects. May be empty: "no
+        object here" is an answer.
+    probability : (H, W) float32
+        Foreground probability.
+    labels : (H, W) uint32
+        One id an object; with prompts, 1 on ``mask``.
+    objects : tuple of SegmentedObject
+        One for each id in ``labels``.
+    classes : mapping of str to float, or None
+        Calibrated class probabilities of the clicked object or, in the automatic
+        mode, of the image. None where the class is withheld (see ``notes``).
+    is_uncertain : bool
+        True where the largest class probability is below the card's threshold.
+    explanations : tuple of Explanation
+        Filled when asked for.
+    notes : tuple of str
+        Sentences for the user: why there is no class, what was changed, and so on.
+    """
+
+    mask: Mask
+    probability: NDArray[np.float32]
+    labels: NDArray[np.uint32]
+    objects: tuple[SegmentedObject, ...] = ()
+    classes: Mapping[str, float] | None = None
+    is_uncertain: bool = False
+    explanations: tuple[Explanation, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def class_name(self) -> str | None:
+        """The most probable class, or None where there is none."""
+        if not self.classes:
+            return None
+        return max(self.classes, key=lambda name: self.classes[name])  # type: ignore[index]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedImage:
+    """An image as read from a file.
+
+    Attributes
+    ----------
+    pixels : (H, W) or (H, W, 3) uint8
+        What the networks see and the window shows.
+    spacing_um : (y, x) or None
+        Micrometres per pixel where the file states them.
+    modality : Modality
+        From the file's own words (DICOM), else UNKNOWN.
+    notes : tuple of str
+        What was assumed or left out, in whole sentences.
+    regions : tuple of Box
+        Ultrasound regions in which measurements hold; empty where none are stated.
+    frame_count : int
+        Number of frames in the file; ``pixels`` is frame ``frame``.
+    """
+
+    pixels: NDArray[np.uint8]
+    spacing_um: Spacing | None = None
+    modality: Modality = Modality.UNKNOWN
+    notes: tuple[str, ...] = ()
+    regions: tuple[Box, ...] = ()
+    frame_count: int = 1
+    frame: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Predictor, devices, zoom, merging, objects."""

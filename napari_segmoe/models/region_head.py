@@ -1,0 +1,101 @@
+"""Class of one object from the maps inside it, around it, and its shape."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_SHAPE_NUMBERS = 5
+_MOST_RING_STEPS = 8
+
+
+class RegionHead(nn.Module):
+    """Classify the object under a soft mask.
+
+    Pools each feature map inside the mask and in a ring around it (0.15 of the
+    object's diameter wide), and adds five numbers of shape and the network's image
+    embedding.
+
+    Parameters
+    ----------
+    feature_channels : sequence of int
+        Channels of the pooled maps.
+    embedding_channels : int
+        Length of the image embedding; 0 where the network has none.
+    classes : int
+        Number of object classes.
+    """
+
+    def __init__(
+        self,
+        feature_channels: tuple[int, ...],
+        *,
+        embedding_channels: int,
+        classes: int,
+        hidden: int = 128,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        width = 3 * sum(feature_channels) + _SHAPE_NUMBERS + embedding_channels
+        self.norm = nn.LayerNorm(width)
+        self.hidden = nn.Linear(width, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(hidden, classes)
+
+    def forward(
+        self, features: tuple[Tensor, ...], embedding: Tensor | None, mask: Tensor
+    ) -> Tensor:
+        """Return class scores, (B, classes).
+
+        Parameters
+        ----------
+        features : tuple of Tensor, (B, c, h, w)
+            Maps of `SegmentationOutput.features`.
+        embedding : Tensor, (B, D), or None
+            `SegmentationOutput.embedding`.
+        mask : Tensor, (B, 1, H, W)
+            Object probability in 0..1.
+        """
+        with torch.autocast(device_type=mask.device.type, enabled=False):
+            mask = mask.float()
+            parts = [_shape_numbers(mask)]
+            for feature in features:
+                parts.extend(_pool_inside_and_around(feature.float(), mask))
+            if embedding is not None:
+                parts.append(embedding.float())
+            vector = self.norm(torch.cat(parts, dim=1))
+            return self.out(self.dropout(F.relu(self.hidden(vector))))
+
+
+def _pool_inside_and_around(feature: Tensor, mask: Tensor) -> list[Tensor]:
+    small = F.interpolate(mask, size=feature.shape[-2:], mode="area")
+    ring = _ring(small)
+    inside = _masked_mean(feature, small)
+    around = _masked_mean(feature, ring)
+    return [inside, around, inside - around]
+
+
+def _masked_mean(feature: Tensor, weight: Tensor) -> Tensor:
+    total = (feature * weight).sum(dim=(2, 3))
+    return total / weight.sum(dim=(2, 3)).clamp_min(1e-3)
+
+
+def _ring(mask: Tensor) -> Tensor:
+    """Return what dilation by 0.15 diameters adds to ``mask``."""
+    diameter = mask.sum(dim=(1, 2, 3), keepdim=True).clamp_min(0).sqrt()
+    steps = (0.15 * diameter).round().clamp(1, _MOST_RING_STEPS)
+    grown = mask
+    for step in range(_MOST_RING_STEPS):
+        wider = F.max_pool2d(grown, 3, stride=1, padding=1)
+        grown = torch.where(steps > step, wider, grown)
+    return grown - mask
+
+
+def _shape_numbers(mask: Tensor) -> Tensor:
+    """Return log area, height, width, log width/height and fill, (B, 5)."""
+    height, width = mask.shape[-2:]
+    area = mask.mean(dim=(1, 2, 3))
+    tall = mask.amax(dim=3).sum(dim=(1, 2)) / height
+    wide = mask.amax(dim=2).sum(dim=(1, 2)) / width
+    ratio = torch.log((wide + 1e-2) / (tall + 1e-2))
+    fill = area / (tall * wide).clamp_min(1e-4)
+    return torch.stack([torch.log(area + 1e-4), tall, wide, ratio, fill], dim=1)

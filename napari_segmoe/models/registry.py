@@ -1,0 +1,70 @@
+"""Networks by name."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_segmoe.errors import ModelOptionError, UnknownModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_ARCHITECTURES = ("decoder_interaction",)
+_BUILDERS: dict[str, Callable[..., "nn.Module"]] = {}
+
+B = TypeVar("B", bound=Callable[..., "nn.Module"])
+
+
+def register_model(builder: B) -> B:
+    """Make ``builder`` available to `create_model` under its own name.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken.
+    """
+    name = builder.__name__
+    if name in _BUILDERS:
+        raise ValueError(f"Model {name!r} is already registered.")
+    _BUILDERS[name] = builder
+    return builder
+
+
+def list_models() -> tuple[str, ...]:
+    """Return the names of all registered presets, sorted."""
+    _import_architectures()
+    return tuple(sorted(_BUILDERS))
+
+
+def create_model(name: str, **options: Any) -> "nn.Module":
+    """Build the preset ``name``.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_models`.
+    **options
+        Options of that preset's builder, e.g. ``in_channels`` and ``classes``.
+
+    Raises
+    ------
+    UnknownModelError
+        If no preset has that name.
+    ModelOptionError
+        If the preset does not take an option.
+    """
+    _import_architectures()
+    if name not in _BUILDERS:
+        known = ", ".join(sorted(_BUILDERS))
+        raise UnknownModelError(f"No model {name!r}. Known models: {known}.")
+    try:
+        return _BUILDERS[name](**options)
+    except TypeError as error:
+        raise ModelOptionError(
+            f"Model {name!r} cannot be built with {options}: {error}."
+        ) from error
+
+
+def _import_architectures() -> None:
+    for architecture in _ARCHITECTURES:
+        import_module(f"napari_segmoe.models.{architecture}")

@@ -1,0 +1,44 @@
+"""Focal cross-entropy for classes."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+IGNORED = -1
+
+
+def focal_cross_entropy(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
+    """Return the mean of (1 - p_t)^gamma * CE over rows whose target counts.
+
+    Parameters
+    ----------
+    logits : Tensor, (B, C)
+        Class scores.
+    target : Tensor, (B,) int64
+        Class numbers; -1 is ignored.
+    gamma : float
+        Focus; the paper's 2.
+
+    Returns
+    -------
+    Tensor, ()
+        0 where every row is ignored.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Notes
+    -----
+    Lin et al. 2017.
+    """
+    if logits.ndim != 2 or target.shape != logits.shape[:1]:
+        raise ValueError(
+            f"Logits {tuple(logits.shape)} must be (B, C) and target"
+            f" {tuple(target.shape)} (B,)."
+        )
+    counts = target != IGNORED
+    if not bool(counts.any()):
+        return logits.sum() * 0
+    entropy = F.cross_entropy(logits[counts], target[counts], reduction="none")
+    return ((1 - (-entropy).exp()).pow(gamma) * entropy).mean()

@@ -1,0 +1,128 @@
+"""What can be set for a training run."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_segmoe.errors import ConfigError
+from napari_segmoe.types import Modality
+
+
+class Precision(StrEnum):
+    """Arithmetic of a run; AUTO takes bf16 where the device gains from it."""
+
+    AUTO = "auto"
+    FP32 = "32-true"
+    BF16 = "bf16-mixed"
+    FP16 = "16-mixed"
+
+
+class TrainingConfig(BaseModel):
+    """Everything that decides a training run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Field(description="Data folder (images, masks, labels.csv).")
+    out: Path = Field(description="Run folder to make.")
+    model: str = Field("decoder_interaction_lite", description="Preset.")
+    model_options: dict[str, Any] = Field(default_factory=dict)
+    recipe: str = Field("multitask", description="Training recipe.")
+    name: str = Field("unnamed", description="Name in the weights' card.")
+    title: str = Field("", description="One line for people, in the card.")
+    modality: Modality = Field(Modality.UNKNOWN, description="What made the images.")
+    organ: str = ""
+    licence: str = ""
+    split: str = Field("train", description="Split to train on.")
+    validation_fraction: float = Field(0.15, gt=0, lt=1)
+    exclude: dict[str, str] = Field(
+        default_factory=dict, description="Rows left out, by labels.csv column = value."
+    )
+    empty_class: str | None = Field(
+        None, description="Image class without objects, e.g. normal."
+    )
+    encoder_weights: str = Field(
+        "", description="'imagenet' (Lite0, extra `pretrained`), a file, or nothing."
+    )
+    start_from: str = Field("", description="Weights to start from; name or file.")
+    input_px: int = Field(256, ge=32, description="Side of the network input.")
+    epochs: int = Field(100, ge=1)
+    batch_size: int = Field(8, ge=2)
+    learning_rate: float = Field(3e-4, gt=0)
+    encoder_rate_factor: float = Field(
+        1.0, ge=0, description="Encoder's learning rate over that of the rest."
+    )
+    warmup_steps: int = Field(100, ge=0)
+    final_rate_fraction: float = Field(
+        0.005, ge=0, le=1, description="Cosine ends here (1.5e-6 of 3e-4)."
+    )
+    weight_decay: float = Field(0.0, ge=0, description="0: Adam; above: AdamW.")
+    clip_norm: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.998, ge=0, lt=1)
+    patience: int = Field(
+        10, ge=1, description="Validations without gain before the run stops."
+    )
+    validate_every: int = Field(1, ge=1, description="Epochs between validations.")
+    prompt_share: float = Field(
+        0.5, ge=0, le=1, description="Share of samples that carry a prompt."
+    )
+    background_share: float = Field(
+        0.15, ge=0, le=1, description="Share of prompts that click where nothing is."
+    )
+    segmentation_weight: float = Field(0.8, ge=0, description="Paper: 0.80.")
+    class_weight: float = Field(0.2, ge=0, description="Paper: 0.20.")
+    object_class_weight: float = Field(0.1, ge=0, description="Region head.")
+    false_positive_weight: float = Field(0.3, ge=0, description="Tversky alpha.")
+    false_negative_weight: float = Field(0.7, ge=0, description="Tversky beta.")
+    tversky_gamma: float = Field(0.75, gt=0)
+    boundary_weight: float = Field(0.25, ge=0)
+    texture_weight: float = Field(0.15, ge=0)
+    cross_entropy_weight: float = Field(
+        0.0, ge=0, description="Pixel-wise binary cross-entropy; not in the paper."
+    )
+    device: str = Field("auto", description="auto, cpu, cuda:N or mps.")
+    devices: int = Field(1, ge=1, description="Processes (with torchrun: its count).")
+    precision: Precision = Precision.AUTO
+    threads: int = Field(0, ge=0, description="CPU threads; 0: as torch sees fit.")
+    seed: int = 0
+
+
+def load_config(path: Path) -> TrainingConfig:
+    """Read a configuration from YAML.
+
+    Raises
+    ------
+    ConfigError
+        If the file is no YAML mapping or a value is unknown or out of range.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} is not readable YAML: {error}.") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold `name: value` lines.")
+    return make_config(**values)
+
+
+def make_config(**values: Any) -> TrainingConfig:
+    """Build a configuration.
+
+    Raises
+    ------
+    ConfigError
+        If a value is unknown or out of range; names the first.
+    """
+    try:
+        return TrainingConfig(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "configuration"
+        raise ConfigError(f"{place}: {first['msg']}.") from error
+
+
+def save_config(config: TrainingConfig, path: Path) -> None:
+    """Write a configuration as YAML."""
+    values = config.model_dump(mode="json")
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")

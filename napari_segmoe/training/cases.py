@@ -1,0 +1,169 @@
+"""What a predictor is scored on: an image, its true objects and its true class."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segmoe.data.folder import DataFolder, DataItem, read_data_folder
+from napari_segmoe.data.images import read_image
+from napari_segmoe.data.masks import MaskImage, read_mask
+from napari_segmoe.errors import DataFolderError, SplitError
+from napari_segmoe.training.metrics import label_components
+from napari_segmoe.types import Click, LoadedImage, Mask, Modality, Prediction, Spacing
+
+
+class ScoredPredictor(Protocol):
+    """The part of a predictor that scoring needs."""
+
+    @property
+    def card(self) -> Any:
+        """The weights' card: ``name``, ``classes``, ``object_classes``, ..."""
+        ...
+
+    def set_image(
+        self,
+        image: NDArray[Any],
+        spacing_um: Spacing | None = None,
+        *,
+        modality: Modality = Modality.UNKNOWN,
+    ) -> None:
+        """Take the image that is asked about next."""
+        ...
+
+    def predict(
+        self,
+        clicks: Sequence[Click] = (),
+        *,
+        previous: Prediction | Mask | None = None,
+    ) -> Prediction:
+        """Answer the clicks, or segment everything where there are none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """One image of a data folder with its truth.
+
+    Attributes
+    ----------
+    item : DataItem
+        Name, class, group and split.
+    image : LoadedImage
+        The pixels.
+    truth : (H, W) bool
+        All objects.
+    objects : (H, W) integers
+        One id an object: the mask file's own ids where it has instances, else its
+        connected components (of each value, where values are classes).
+    """
+
+    item: DataItem
+    image: LoadedImage
+    truth: Mask
+    objects: NDArray[np.integer]
+
+    def show_to(self, predictor: ScoredPredictor) -> None:
+        """Make this the image that the predictor is asked about."""
+        predictor.set_image(
+            self.image.pixels, self.image.spacing_um, modality=self.image.modality
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringProgress:
+    """How far a scoring run is."""
+
+    done: int
+    total: int
+    name: str
+
+
+def choose_items(
+    folder: DataFolder | Path | str, split: str, *, limit: int | None = None
+) -> tuple[DataFolder, tuple[DataItem, ...]]:
+    """Open a data folder and choose the images to score.
+
+    Parameters
+    ----------
+    folder : DataFolder or path
+        The data.
+    split : str
+        Names separated by commas; "test" takes every split that begins with it.
+    limit : int, optional
+        Take only the first so many images.
+
+    Returns
+    -------
+    DataFolder, tuple of DataItem
+        The folder as read, and the chosen images.
+
+    Raises
+    ------
+    DataFolderError
+        If the folder cannot be read or no image is in the split.
+    """
+    if not isinstance(folder, DataFolder):
+        folder = read_data_folder(Path(folder))
+    items = tuple(folder.select(split))
+    if not items:
+        raise SplitError(f"No image is in split {split!r}. Choose another --split.")
+    return folder, items[:limit]
+
+
+def read_case(item: DataItem) -> Case:
+    """Read one image and its mask.
+
+    Raises
+    ------
+    DataFolderError
+        If the image has no mask file.
+    ImageReadError
+        If a file cannot be read.
+    """
+    if item.mask_path is None:
+        raise DataFolderError(
+            f"{item.name} has no mask; scoring needs one for every image. "
+            "Add it to masks/, or leave the image out of the split."
+        )
+    image = read_image(item.image_path)
+    mask = read_mask(item.mask_path, image.pixels.shape[:2])
+    return Case(item, image, mask.labels > 0, _true_objects(mask))
+
+
+def read_cases(items: Sequence[DataItem]) -> Iterator[Case]:
+    """Read images one after another, so that only one is in memory."""
+    return (read_case(item) for item in items)
+
+
+def count_leaky_groups(folder: DataFolder, items: Sequence[DataItem]) -> str | None:
+    """Say how many groups of the scored images occur in other splits too.
+
+    Returns
+    -------
+    str or None
+        "n of m" where n > 0, else None.
+    """
+    scored = {item.group for item in items}
+    splits = {item.split for item in items}
+    elsewhere = {item.group for item in folder.items if item.split not in splits}
+    leaky = scored & elsewhere
+    return f"{len(leaky)} of {len(scored)}" if leaky else None
+
+
+def describe_split(folder: DataFolder, split: str) -> dict[str, Any]:
+    """Name the data without giving away where it lies."""
+    return {"data": Path(folder.path).name, "split": split}
+
+
+def _true_objects(mask: MaskImage) -> NDArray[np.integer]:
+    if "instance" in str(mask.kind):
+        return mask.labels
+    objects = np.zeros(mask.labels.shape, np.int32)
+    for value in np.unique(mask.labels[mask.labels > 0]):
+        components = label_components(mask.labels == value)
+        objects = np.where(components > 0, components + objects.max(), objects)
+    return objects

@@ -216,6 +216,11 @@ class LoadedImage:
         Ultrasound regions in which measurements hold; empty where none are stated.
     frame_count : int
         Number of frames in the file; ``pixels`` is frame ``frame``.
+    metadata : mapping of str to str
+        Technical facts of the file; never names, dates or numbers of a patient.
+    origin_yx : (int, int)
+        Where pixel (0, 0) of ``pixels`` lies in the file's own frame, in pixels:
+        add it to a coordinate to return to the file's frame.
     """
 
     pixels: NDArray[np.uint8]
@@ -226,3 +231,4 @@ class LoadedImage:
     frame_count: int = 1
     frame: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)
+    origin_yx: tuple[int, int] = (0, 0)

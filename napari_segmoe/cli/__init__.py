@@ -1,0 +1,1 @@
+"""The command line, `segmoe`. Commands import what is heavy when they run."""

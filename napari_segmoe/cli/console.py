@@ -1,0 +1,103 @@
+"""What commands show: answers on stdout, progress and remarks on stderr."""
+
+import json
+import sys
+from collections.abc import Generator, Iterable
+from typing import Any, Protocol, TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+Result = TypeVar("Result")
+
+
+class Step(Protocol):
+    """Progress of a job."""
+
+    @property
+    def done(self) -> int:
+        """Steps done."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """Steps in all."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What was just done."""
+        ...
+
+
+def show_json(answer: Any) -> None:
+    """Write an answer to stdout as JSON."""
+    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+
+
+def show_text(text: str) -> None:
+    """Write one line to stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def show_note(text: str) -> None:
+    """Write one remark to stderr."""
+    sys.stderr.write(f"segmoe: {text}\n")
+
+
+def show_table(
+    title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]
+) -> None:
+    """Write a table to stdout."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def follow(job: Generator[Step, None, Result], title: str) -> Result:
+    """Run a job to its end with a progress bar on stderr.
+
+    Parameters
+    ----------
+    job : generator
+        Yields steps, returns the result.
+    title : str
+        Shown before the bar.
+
+    Returns
+    -------
+    Result
+        What the job returned.
+    """
+    with make_progress() as progress:
+        task = progress.add_task(title, total=None)
+        while True:
+            try:
+                step = next(job)
+            except StopIteration as stop:
+                return stop.value
+            progress.update(task, completed=step.done, total=step.total)
+
+
+def make_progress() -> Progress:
+    """Make a progress display on stderr; it is silent where stderr is no terminal."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

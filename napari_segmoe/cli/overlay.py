@@ -1,0 +1,118 @@
+"""Draw objects, their classes and the clicks onto an image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from napari_segmoe.types import Click, Mask, Prediction, SegmentedObject
+
+_SHORTER_SIDE_PX = 640  # smaller images are enlarged so that the text can be read
+_FILL = 0.28
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+_COLOURS = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (240, 228, 66),
+    (213, 94, 0),
+)
+_UNKNOWN = (200, 200, 200)
+_POSITIVE, _NEGATIVE = (0, 200, 83), (255, 61, 61)
+
+
+def draw_overlay(
+    pixels: NDArray[np.uint8],
+    prediction: Prediction,
+    *,
+    classes: Sequence[str] = (),
+    clicks: Sequence[Click] = (),
+) -> NDArray[np.uint8]:
+    """Draw a prediction onto its image.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, 3) uint8
+        The image.
+    prediction : Prediction
+        Labels and objects.
+    classes : sequence of str
+        Fixes the colour of each class.
+    clicks : sequence of Click
+        Drawn as dots, green for positive and red for negative.
+
+    Returns
+    -------
+    (sH, sW, 3) uint8
+        The image, enlarged by a whole number s where it is small, with a tinted
+        fill, an outline and a caption for each object.
+    """
+    scale = max(1, round(_SHORTER_SIDE_PX / min(pixels.shape[:2])))
+    canvas = _enlarge(pixels, scale)
+    for item in prediction.objects:
+        colour = _colour_of(item, classes)
+        mask = (prediction.labels == item.id).repeat(scale, 0).repeat(scale, 1)
+        _tint(canvas, mask, colour)
+    picture = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(picture)
+    for item in prediction.objects:
+        caption = _caption(item, uncertain=prediction.is_uncertain)
+        _write_caption(draw, picture.size, item, caption, scale)
+    for click in clicks:
+        _draw_click(draw, click, scale)
+    return np.asarray(picture)
+
+
+def _enlarge(pixels: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    picture = Image.fromarray(pixels).convert("RGB")
+    size = (picture.width * scale, picture.height * scale)
+    return np.array(picture.resize(size, Image.Resampling.BICUBIC))
+
+
+def _colour_of(item: SegmentedObject, classes: Sequence[str]) -> tuple[int, int, int]:
+    if item.class_name not in classes:
+        return _UNKNOWN if classes else _COLOURS[0]
+    return _COLOURS[list(classes).index(item.class_name) % len(_COLOURS)]
+
+
+def _tint(canvas: NDArray[np.uint8], mask: Mask, colour: tuple[int, int, int]) -> None:
+    inner = ndimage.binary_erosion(mask, iterations=2)
+    inside = canvas[inner].astype(np.float32)
+    canvas[inner] = (inside * (1 - _FILL) + np.array(colour) * _FILL).astype(np.uint8)
+    canvas[mask & ~inner] = colour
+
+
+def _caption(item: SegmentedObject, *, uncertain: bool) -> str:
+    if item.class_name is None or not item.probabilities:
+        return f"{item.id}" if item.class_name is None else item.class_name
+    share = item.probabilities[item.class_name]
+    doubt = "uncertain: " if uncertain else ""
+    return f"{doubt}{item.class_name} {100 * share:.0f} %"
+
+
+def _write_caption(
+    draw: ImageDraw.ImageDraw,
+    size: tuple[int, int],
+    item: SegmentedObject,
+    text: str,
+    scale: int,
+) -> None:
+    font = ImageFont.load_default(size=max(16, min(size) // 32))
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    width, height = right - left + 12, bottom - top + 10
+    x = min(max(0, item.box[1] * scale), max(0, size[0] - width))
+    above = item.box[0] * scale - height - 4
+    y = above if above >= 0 else min(item.box[2] * scale + 4, size[1] - height)
+    draw.rectangle((x, y, x + width, y + height), fill=(0, 0, 0))
+    draw.text((x + 6 - left, y + 5 - top), text, fill=(255, 255, 255), font=font)
+
+
+def _draw_click(draw: ImageDraw.ImageDraw, click: Click, scale: int) -> None:
+    x, y = (click.x + 0.5) * scale, (click.y + 0.5) * scale
+    radius = 6
+    colour = _POSITIVE if click.positive else _NEGATIVE
+    box = (x - radius, y - radius, x + radius, y + radius)
+    draw.ellipse(box, fill=colour, outline=(255, 255, 255), width=2)

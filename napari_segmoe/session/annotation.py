@@ -1,0 +1,318 @@
+"""Committed objects: commit, class, delete, correct, import, select."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_segmoe.errors import PromptError
+from napari_segmoe.inference.objects import describe_object
+from napari_segmoe.session.history import EventKind
+from napari_segmoe.session.objects import (
+    ClassSource,
+    LabelPatch,
+    Labels,
+    ObjectRecord,
+    add_objects,
+    diff_labels,
+    remove_objects,
+)
+from napari_segmoe.session.prompting import cleared
+from napari_segmoe.types import Prediction, SegmentedObject
+
+if TYPE_CHECKING:
+    from napari_segmoe.session.session import Session
+
+
+class Annotation:
+    """The objects of the present image, and what can be done to them.
+
+    Parameters
+    ----------
+    session : Session
+        Whose objects these are.
+    """
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self.chosen_class_id: int | None = None  # None: as the model says
+
+    @property
+    def records(self) -> tuple[ObjectRecord, ...]:
+        """All objects of the present image, by id."""
+        return self._session.snapshot.records
+
+    @property
+    def labels(self) -> Labels | None:
+        """Label image (H, W) uint32 of the present image, or None without one."""
+        workspace = self._session.workspace
+        return workspace.labels if workspace else None
+
+    @property
+    def selected_id(self) -> int | None:
+        """Id of the selected object, or None."""
+        workspace = self._session.workspace
+        return workspace.selected_id if workspace else None
+
+    def find(self, object_id: int) -> ObjectRecord | None:
+        """Return the object with that id, or None."""
+        return next((r for r in self.records if r.id == object_id), None)
+
+    def choose_class(self, class_id: int | None) -> None:
+        """Set the class that commits get; None takes the model's answer."""
+        self.chosen_class_id = class_id
+        self._session.classes_changed.emit()
+
+    def commit(self) -> tuple[int, ...]:
+        """Write the predicted objects into the label image and clear the prompts.
+
+        Returns
+        -------
+        tuple of int
+            Ids of the new objects; empty while the answer is awaited.
+
+        Raises
+        ------
+        PromptError
+            If there is no mask, or all of it is covered by committed objects.
+        """
+        workspace = self._session.require_workspace()
+        if self._session.prompting.is_waiting:
+            self._session.notified.emit("Wait for the mask, then commit it.")
+            return ()
+        prediction = workspace.prediction
+        if prediction is None or not prediction.labels.any():
+            raise PromptError("There is no mask to commit. Click an object first.")
+        patch, new_ids = add_objects(
+            workspace.labels, prediction.labels, first_id=workspace.next_id
+        )
+        if patch is None:
+            raise PromptError(
+                "Committed objects cover all of this mask. Delete them, or click"
+                " somewhere else."
+            )
+        records = self._make_records(prediction, patch, new_ids)
+        ids = tuple(record.id for record in records)
+        after = replace(
+            cleared(self._session.snapshot),
+            records=(*self.records, *records),
+            label_version=self._session.next_label_version(),
+        )
+        payload = {"ids": ids, "classes": [self._class_name(r) for r in records]}
+        self._session.perform(EventKind.COMMIT, payload, after, patch=patch)
+        self.select(ids[-1])
+        return ids
+
+    def next_object(self) -> None:
+        """Keep the object in the making if there is a mask, and start the next one."""
+        prediction = self._session.prompting.prediction
+        if prediction is not None and prediction.labels.any():
+            self.commit()
+        else:
+            self._session.prompting.reject()
+
+    def assign_class(self, ids: Collection[int], class_id: int | None) -> None:
+        """Give objects a class of the user's list, or none."""
+        changed = {
+            r.id: replace(r, class_id=class_id, source=ClassSource.USER)
+            for r in self.records
+            if r.id in ids
+            and (r.class_id != class_id or r.source is not ClassSource.USER)
+        }
+        if not changed:
+            return
+        records = tuple(changed.get(r.id, r) for r in self.records)
+        entry = self._session.classes.table.find(class_id)
+        self._session.perform(
+            EventKind.CLASS,
+            {"ids": tuple(changed), "class": entry.name if entry else None},
+            replace(self._session.snapshot, records=records),
+        )
+
+    def delete(self, ids: Collection[int]) -> None:
+        """Take objects and their pixels out of the label image."""
+        gone = {r.id for r in self.records} & set(ids)
+        if not gone:
+            return
+        patch = remove_objects(self._session.require_workspace().labels, gone)
+        after = replace(
+            self._session.snapshot,
+            records=tuple(r for r in self.records if r.id not in gone),
+            label_version=self._session.next_label_version(),
+        )
+        payload = {"ids": tuple(sorted(gone))}
+        self._session.perform(EventKind.DELETE, payload, after, patch=patch)
+        if self.selected_id in gone:
+            self.select(None)
+
+    def correct(self, labels: Labels) -> None:
+        """Take a label image (H, W) that the user painted on; one undoable step."""
+        workspace = self._session.require_workspace()
+        self._check_shape(labels)
+        patch = diff_labels(workspace.labels, labels.astype(np.uint32))
+        if patch is None:
+            return
+        touched = set(np.unique(patch.before)) | set(np.unique(patch.after))
+        kept = [r for r in self.records if r.id not in touched]
+        drawn = [self._redraw(int(i), labels) for i in sorted(touched) if i]
+        records = sorted([*kept, *(r for r in drawn if r)], key=lambda r: r.id)
+        after = replace(
+            self._session.snapshot,
+            records=tuple(records),
+            label_version=self._session.next_label_version(),
+        )
+        payload = {"ids": tuple(int(i) for i in sorted(touched) if i)}
+        self._session.perform(EventKind.CORRECT, payload, after, patch=patch)
+
+    def load(self, labels: Labels, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Replace all objects by those of a label image and its features' rows.
+
+        Parameters
+        ----------
+        labels : (H, W) integer
+            One id an object.
+        rows : iterable of mapping
+            ``index`` and, where known, ``class``, ``p``, ``source``, ``model_class``.
+
+        Raises
+        ------
+        PromptError
+            If the label image has another size than the image.
+        """
+        workspace = self._session.require_workspace()
+        self._check_shape(labels)
+        labels = labels.astype(np.uint32)
+        by_id = {int(row["index"]): row for row in rows}
+        names = [_text(row.get("class")) for row in by_id.values()]
+        table = self._session.classes.table
+        for name in dict.fromkeys(n for n in names if n):
+            table = table if table.find_name(name) else table.make(name)
+        records = []
+        for object_id in (int(i) for i in np.unique(labels) if i):
+            row = by_id.get(object_id, {})
+            entry = table.find_name(_text(row.get("class")) or "")
+            records.append(
+                ObjectRecord(
+                    object_id,
+                    entry.id if entry else None,
+                    ClassSource(_text(row.get("source")) or ClassSource.USER),
+                    _number(row.get("p")),
+                    _text(row.get("model_class")),
+                    self._describe(labels == object_id, object_id),
+                )
+            )
+        after = replace(
+            self._session.snapshot,
+            records=tuple(records),
+            classes=table,
+            label_version=self._session.next_label_version(),
+        )
+        patch = diff_labels(workspace.labels, labels)
+        payload = {"ids": tuple(r.id for r in records)}
+        self._session.perform(EventKind.IMPORT, payload, after, patch=patch)
+
+    def select(self, object_id: int | None) -> None:
+        """Select one object, or none."""
+        workspace = self._session.workspace
+        if workspace is None:
+            return
+        known = object_id is not None and self.find(object_id) is not None
+        wanted = object_id if known else None
+        if wanted != workspace.selected_id:
+            workspace.selected_id = wanted
+            self._session.selection_changed.emit(wanted)
+
+    def select_uncertain(self) -> None:
+        """Select the next object without a class, then the least probable ones."""
+        order = sorted(
+            (r for r in self.records if r.source is ClassSource.MODEL),
+            key=lambda r: (r.class_id is not None, r.probability or 0.0, r.id),
+        )
+        if not order:
+            self._session.notified.emit("No object is left to check.")
+            return
+        ids = [record.id for record in order]
+        at = ids.index(self.selected_id) + 1 if self.selected_id in ids else 0
+        self.select(ids[at % len(ids)])
+
+    def _make_records(
+        self, prediction: Prediction, patch: LabelPatch, new_ids: Mapping[int, int]
+    ) -> tuple[ObjectRecord, ...]:
+        y0, x0, y1, x1 = patch.box
+        found = {o.id: o for o in prediction.objects}
+        records = []
+        for old, new in new_ids.items():
+            mask = np.zeros(prediction.mask.shape, bool)
+            mask[y0:y1, x0:x1] = patch.after == new
+            answer = self._answer_for(prediction, found.get(old))
+            records.append(self._make_record(new, mask, answer))
+        return tuple(records)
+
+    def _answer_for(
+        self, prediction: Prediction, found: SegmentedObject | None
+    ) -> Mapping[str, float] | None:
+        if found is not None and found.probabilities:
+            return found.probabilities
+        return None if self._session.snapshot.is_automatic else prediction.classes
+
+    def _make_record(
+        self, object_id: int, mask: Any, answer: Mapping[str, float] | None
+    ) -> ObjectRecord:
+        name = max(answer, key=lambda n: answer[n]) if answer else None
+        probability = float(answer[name]) if answer and name else None
+        card = self._session.model.card
+        is_certain = (
+            probability is not None
+            and card is not None
+            and probability >= card.uncertain_below
+        )
+        entry = self._session.classes.table.resolve(name) if is_certain else None
+        class_id, source = entry.id if entry else None, ClassSource.MODEL
+        if self.chosen_class_id is not None:
+            class_id, source = self.chosen_class_id, ClassSource.USER
+        measured = self._describe(mask, object_id, answer)
+        return ObjectRecord(object_id, class_id, source, probability, name, measured)
+
+    def _redraw(self, object_id: int, labels: Labels) -> ObjectRecord | None:
+        mask = labels == object_id
+        if not mask.any():
+            return None
+        old = self.find(object_id)
+        if old is None:
+            measured = self._describe(mask, object_id)
+            return ObjectRecord(
+                object_id, self.chosen_class_id, ClassSource.USER, None, None, measured
+            )
+        answer = old.measured.probabilities
+        return replace(old, measured=self._describe(mask, object_id, answer))
+
+    def _describe(
+        self, mask: Any, object_id: int, answer: Mapping[str, float] | None = None
+    ) -> SegmentedObject:
+        spacing_um = self._session.require_image().spacing_um
+        return describe_object(
+            mask, spacing_um, object_id=object_id, probabilities=answer
+        )
+
+    def _class_name(self, record: ObjectRecord) -> str | None:
+        entry = self._session.classes.table.find(record.class_id)
+        return entry.name if entry else None
+
+    def _check_shape(self, labels: Labels) -> None:
+        shape = self._session.require_image().shape
+        if labels.shape != shape:
+            raise PromptError(
+                f"The labels are {' x '.join(map(str, labels.shape))} px; the image is"
+                f" {shape[0]} x {shape[1]} px. Choose labels made on this image."
+            )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, (int, float)) and np.isfinite(value):
+        return float(value)
+    return None

@@ -1,0 +1,59 @@
+"""The image a session works on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segmoe.errors import ImageReadError
+from napari_segmoe.types import Modality, Spacing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionImage:
+    """An image that was chosen to be annotated.
+
+    Attributes
+    ----------
+    key : str
+        Identity within the session; choosing the same key again brings back the
+        prompts and objects made on it.
+    pixels : (H, W) or (H, W, 3) uint8, or float in 0..1
+        What the predictor sees.
+    spacing_um : (y, x) or None
+        Micrometres per pixel, None where unknown.
+    modality : Modality
+        What made the image.
+    name : str
+        Name for people.
+
+    Raises
+    ------
+    ImageReadError
+        If the pixels are neither grey nor RGB, or there are none.
+    """
+
+    key: str
+    pixels: NDArray[np.generic]
+    spacing_um: Spacing | None = None
+    modality: Modality = Modality.UNKNOWN
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        is_flat = len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
+        if not is_flat or 0 in shape:
+            raise ImageReadError(
+                f"Image has shape {shape}; expected (H, W) or (H, W, 3) with at least"
+                " one pixel. Choose one 2-D slice, grey or RGB."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    def contains(self, y: float, x: float) -> bool:
+        """Whether (y, x) lies on the image."""
+        height, width = self.shape
+        return -0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5

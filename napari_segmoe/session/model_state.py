@@ -1,0 +1,139 @@
+"""The model of a session: choose, load, release."""
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from napari_segmoe.session.history import EventKind
+from napari_segmoe.session.predictor import (
+    Card,
+    DeviceChoice,
+    ModelChoice,
+    ModelReport,
+    PredictorHost,
+)
+
+if TYPE_CHECKING:
+    from napari_segmoe.session.session import Session
+
+FIRST_DEVICES = (DeviceChoice("auto", "Auto"), DeviceChoice("cpu", "CPU"))
+
+
+class ModelState:
+    """Which weights are chosen, and whether they are loaded.
+
+    Parameters
+    ----------
+    session : Session
+        Whose model this is.
+    host : PredictorHost
+        Owns the predictor on the worker.
+    choice : ModelChoice
+        Weights and device to begin with.
+    """
+
+    def __init__(
+        self, session: "Session", host: PredictorHost, choice: ModelChoice
+    ) -> None:
+        self._session = session
+        self.host = host
+        self.choice = choice
+        self.card: Card | None = None
+        self.device_text = ""
+        self.devices: tuple[DeviceChoice, ...] = FIRST_DEVICES
+        self.is_loading = False
+        self.has_failed = False
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the chosen weights are ready."""
+        return self.card is not None
+
+    @property
+    def title(self) -> str:
+        """Name of the weights for people."""
+        return self.card.title if self.card else self.choice.weights
+
+    def choose(self, *, weights: str | None = None, device: str | None = None) -> None:
+        """Take other weights or another device; they load at once if needed."""
+        choice = ModelChoice(
+            weights or self.choice.weights, device or self.choice.device
+        )
+        if choice == self.choice:
+            return
+        self.choice = choice
+        self._session.log.record(
+            EventKind.MODEL, {"weights": choice.weights, "device": choice.device}
+        )
+        self._forget()
+        if self._session.image is not None:
+            self.load()
+            self._session.prompting.ask_again()
+
+    def load(self) -> None:
+        """Begin to load the chosen weights, unless they are or are being loaded."""
+        if self.is_loaded or self.is_loading:
+            return
+        self.is_loading, self.has_failed = True, False
+        choice, host = self.choice, self.host
+
+        def job() -> Generator[None, None, ModelReport]:
+            yield
+            return host.load(choice)
+
+        self._session.runner.submit(
+            job,
+            topic="load",
+            on_done=lambda report: self._finish(choice, report),
+            on_error=lambda error: self._fail(choice, error),
+        )
+        self._session.announce_status()
+
+    def release(self) -> None:
+        """Give the model's memory back; the next prompt loads it again."""
+        host = self.host
+
+        def job() -> Generator[None, None, None]:
+            yield
+            host.release()
+
+        self._forget()
+        self._session.runner.submit(
+            job,
+            topic="release",
+            on_done=lambda _: self._session.notified.emit("The model was released."),
+            on_error=self._session.report,
+        )
+
+    def note_device(self, text: str) -> None:
+        """Take the newest words about device and memory."""
+        self.device_text = text
+
+    def _forget(self) -> None:
+        self.card, self.device_text = None, ""
+        self.is_loading = self.has_failed = False
+        self._session.model_changed.emit()
+        self._session.announce_status()
+
+    def _finish(self, choice: ModelChoice, report: ModelReport) -> None:
+        if choice != self.choice:
+            return
+        self.is_loading = False
+        self.card, self.device_text = report.card, report.device_text
+        if report.devices:
+            self.devices = report.devices
+        self._session.classes.learn(report.card.object_classes)
+        self._session.model_changed.emit()
+        self._session.announce_status()
+
+    def _fail(self, choice: ModelChoice, error: Exception) -> None:
+        if choice != self.choice:
+            return
+        self.is_loading, self.has_failed = False, True
+        self._session.prompting.give_up()
+        self._session.report(error)
+        self._session.model_changed.emit()
+        self._session.announce_status()
+
+    def mapped_classes(self) -> tuple[str, ...]:
+        """Return the classes the loaded model can give an object."""
+        return tuple(self.card.object_classes) if self.card else ()

@@ -1,0 +1,276 @@
+"""Prompts of the object in the making, and the prediction that answers them."""
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_segmoe.errors import PromptError
+from napari_segmoe.session.history import EventKind, Snapshot
+from napari_segmoe.session.prediction_cache import PredictionCache
+from napari_segmoe.session.predictor import Question, locked_pixels
+from napari_segmoe.session.workspace import Workspace
+from napari_segmoe.types import Box, Click, Prediction, PromptKind, Prompts, Stroke
+
+if TYPE_CHECKING:
+    from napari_segmoe.session.session import Session
+
+SMALLEST_BOX_PX = 2.0
+
+
+class Prompting:
+    """Takes prompts and asks the predictor; the newest question wins.
+
+    Parameters
+    ----------
+    session : Session
+        Whose prompts these are.
+    """
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._cache = PredictionCache()
+        self._request = 0  # number of the newest question; older answers are stale
+        self.kind = PromptKind.POINT
+        self.is_positive = True
+        self.is_waiting = False
+        self.failure = ""  # why the newest question got no answer
+
+    @property
+    def prompts(self) -> Prompts:
+        """Prompts of the object in the making."""
+        return self._session.snapshot.prompts
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The newest answer to them, or None."""
+        workspace = self._session.workspace
+        return workspace.prediction if workspace else None
+
+    def choose_kind(self, kind: PromptKind) -> None:
+        """Set what the next gesture on the image means."""
+        self.kind = kind
+        self._session.prompts_changed.emit(self.prompts)
+
+    def choose_positive(self, is_positive: bool) -> None:
+        """Set whether the next prompt means "this" or "not this"."""
+        self.is_positive = is_positive
+        self._session.prompts_changed.emit(self.prompts)
+
+    def toggle_positive(self) -> None:
+        """Turn the sign of the next prompt around."""
+        self.choose_positive(not self.is_positive)
+
+    def add_click(self, y: float, x: float, *, positive: bool | None = None) -> None:
+        """Add a click at (y, x) in pixels; outside the image it is ignored, said."""
+        if not self._is_inside(((y, x),)):
+            return
+        click = Click(float(y), float(x), self._sign(positive))
+        prompts = self._begun()
+        self._add(
+            EventKind.CLICK,
+            replace(
+                prompts,
+                clicks=(*prompts.clicks, click),
+                order=(*prompts.order, PromptKind.POINT),
+            ),
+            {"y": click.y, "x": click.x, "positive": click.positive},
+        )
+
+    def add_box(self, box: Box) -> None:
+        """Set the box prompt, in pixels; it is cut to the image."""
+        height, width = self._session.require_image().shape
+        cut = Box(
+            max(min(box.y0, box.y1), -0.5),
+            max(min(box.x0, box.x1), -0.5),
+            min(max(box.y0, box.y1), height - 0.5),
+            min(max(box.x0, box.x1), width - 0.5),
+        )
+        if min(cut.height, cut.width) < SMALLEST_BOX_PX:
+            self._session.notified.emit(
+                "The box is too small or outside the image. Drag across the object."
+            )
+            return
+        prompts = self._begun()
+        order = tuple(k for k in prompts.order if k is not PromptKind.BOX)
+        self._add(
+            EventKind.BOX,
+            replace(prompts, box=cut, order=(*order, PromptKind.BOX)),
+            {"box": (cut.y0, cut.x0, cut.y1, cut.x1)},
+        )
+
+    def add_stroke(
+        self, points: "np.ndarray | tuple", *, positive: bool | None = None
+    ) -> None:
+        """Add a drawn line through (N, 2) points (y, x), in pixels."""
+        line = tuple((float(y), float(x)) for y, x in points)
+        image = self._session.require_image()
+        line = tuple(p for p in line if image.contains(*p))
+        if not line:
+            self._session.notified.emit("The stroke lies outside the image.")
+            return
+        prompts = self._begun()
+        stroke = Stroke(line, self._sign(positive))
+        self._add(
+            EventKind.STROKE,
+            replace(
+                prompts,
+                strokes=(*prompts.strokes, stroke),
+                order=(*prompts.order, PromptKind.STROKE),
+            ),
+            {"points": stroke.points, "positive": stroke.positive},
+        )
+
+    def segment_image(self) -> None:
+        """Segment every object in the image, without prompts."""
+        self._session.require_image()
+        after = replace(self._session.snapshot, prompts=Prompts(), is_automatic=True)
+        self._session.perform(EventKind.AUTOMATIC, {}, after)
+        self.predict()
+
+    def reject(self) -> None:
+        """Take prompts and prediction away without committing."""
+        snapshot = self._session.snapshot
+        if snapshot.prompts or snapshot.is_automatic:
+            self._session.perform(EventKind.REJECT, {}, cleared(snapshot))
+
+    def predict(self) -> None:
+        """Ask about the present prompts; `prediction_changed` or `failed` follows.
+
+        Raises
+        ------
+        PromptError
+            If there is no prompt and no automatic segmentation was asked for.
+        """
+        workspace = self._session.require_workspace()
+        if not _asks_something(workspace):
+            raise PromptError(
+                "There is no prompt yet. Click the object, or segment the whole image."
+            )
+        key = (self._session.model.choice, workspace.question_key)
+        self._request += 1
+        kept = self._cache.find(key)
+        if kept is not None:
+            self._show(kept)
+            return
+        self._submit(workspace, self._request, lambda p: self._cache.keep(key, p))
+
+    def ask_again(self) -> None:
+        """Ask anew after the model changed, where something was asked."""
+        workspace = self._session.workspace
+        if workspace is not None and _asks_something(workspace):
+            self.predict()
+
+    def give_up(self) -> None:
+        """Drop the question that waits for an answer."""
+        self._request += 1
+        self._set_waiting(False)
+
+    def follow(self, before: Snapshot) -> None:
+        """Bring the prediction in line after the snapshot changed from ``before``."""
+        workspace = self._session.require_workspace()
+        if not _asks_something(workspace):
+            self._request += 1
+            self._show(None)
+        elif _question(before) != _question(workspace.snapshot):
+            key = (self._session.model.choice, workspace.question_key)
+            is_known = self._cache.find(key) is not None
+            if is_known or self._session.options.predict_on_prompt:
+                self.predict()
+
+    def _submit(
+        self, workspace: Workspace, request: int, keep: Callable[[Prediction], None]
+    ) -> None:
+        question = Question(
+            workspace.image,
+            workspace.snapshot.prompts,
+            None if workspace.snapshot.is_automatic else workspace.prediction,
+            locked_pixels(workspace.labels),
+        )
+        host, choice = self._session.model.host, self._session.model.choice
+        smallest = self._session.options.smallest_object_px
+
+        def job() -> Generator[None, None, tuple[Prediction, str]]:
+            yield
+            prediction = host.answer(choice, question)
+            if not question.prompts:
+                prediction = without_small_objects(prediction, smallest)
+            return prediction, host.memory_text()
+
+        def on_done(answer: tuple[Prediction, str]) -> None:
+            keep(answer[0])
+            if request == self._request:
+                self._session.model.note_device(answer[1])
+                self._show(answer[0])
+
+        def on_error(error: Exception) -> None:
+            if request == self._request:
+                self.failure = self._session.report(error)
+                self._set_waiting(False)
+
+        self.failure = ""
+        self._set_waiting(True)
+        self._session.model.load()
+        if self.is_waiting:  # loading may have failed at once
+            self._session.runner.submit(
+                job, topic="predict", on_done=on_done, on_error=on_error
+            )
+
+    def _show(self, prediction: Prediction | None) -> None:
+        self.failure = ""
+        self._session.require_workspace().prediction = prediction
+        self._session.prediction_changed.emit(prediction)
+        self._set_waiting(False)
+
+    def _set_waiting(self, is_waiting: bool) -> None:
+        if self.is_waiting != is_waiting:
+            self.is_waiting = is_waiting
+            self._session.busy_changed.emit(is_waiting)
+        self._session.announce_status()
+
+    def _begun(self) -> Prompts:
+        return self._session.snapshot.prompts
+
+    def _sign(self, positive: bool | None) -> bool:
+        return self.is_positive if positive is None else positive
+
+    def _add(self, kind: EventKind, prompts: Prompts, payload: dict) -> None:
+        after = replace(self._session.snapshot, prompts=prompts, is_automatic=False)
+        self._session.perform(kind, payload, after)
+
+    def _is_inside(self, points: tuple[tuple[float, float], ...]) -> bool:
+        image = self._session.require_image()
+        if all(image.contains(y, x) for y, x in points):
+            return True
+        self._session.notified.emit("That click lies outside the image.")
+        return False
+
+
+def cleared(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot without prompts."""
+    return replace(snapshot, prompts=Prompts(), is_automatic=False)
+
+
+def without_small_objects(prediction: Prediction, smallest_px: int) -> Prediction:
+    """Return the prediction without objects of fewer than ``smallest_px`` pixels."""
+    counts = np.bincount(prediction.labels.ravel())
+    small = np.flatnonzero((counts < smallest_px) & (counts > 0))
+    small = small[small > 0]
+    if small.size == 0:
+        return prediction
+    gone = np.isin(prediction.labels, small)
+    return replace(
+        prediction,
+        mask=prediction.mask & ~gone,
+        labels=np.where(gone, 0, prediction.labels).astype(np.uint32),
+        objects=tuple(o for o in prediction.objects if o.id not in small),
+    )
+
+
+def _asks_something(workspace: Workspace) -> bool:
+    return bool(workspace.snapshot.prompts) or workspace.snapshot.is_automatic
+
+
+def _question(snapshot: Snapshot) -> tuple[Prompts, bool, int]:
+    return snapshot.prompts, snapshot.is_automatic, snapshot.label_version

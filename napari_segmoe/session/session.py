@@ -1,0 +1,307 @@
+"""All state of one annotation session."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from psygnal import Signal
+
+from napari_segmoe.errors import DeviceError, JobError, NoImageError, SegmoeError
+from napari_segmoe.session.annotation import Annotation
+from napari_segmoe.session.class_actions import ClassActions
+from napari_segmoe.session.classes import ClassTable
+from napari_segmoe.session.history import EventKind, EventLog, Snapshot, Step
+from napari_segmoe.session.image import SessionImage
+from napari_segmoe.session.jobs import JobRunner
+from napari_segmoe.session.model_state import ModelState
+from napari_segmoe.session.objects import LabelPatch
+from napari_segmoe.session.options import SegmentOptions
+from napari_segmoe.session.predictor import (
+    DeviceReader,
+    ModelChoice,
+    PredictorHost,
+    PredictorLoader,
+    is_out_of_memory,
+)
+from napari_segmoe.session.prompting import Prompting
+from napari_segmoe.session.status import Activity, Status
+from napari_segmoe.session.workspace import Workspace
+from napari_segmoe.types import Prediction, Prompts
+
+logger = logging.getLogger(__name__)
+FIRST_CHOICE = ModelChoice("breast_ultrasound")
+
+
+class Session:
+    """State and actions of one annotation session, free of any user interface.
+
+    Views call the methods and listen to the signals; they keep no state. State
+    changes only on the thread that made the session. By topic: `prompting` (prompts
+    and prediction), `annotation` (committed objects), `classes`, `model`.
+
+    Parameters
+    ----------
+    load_predictor : PredictorLoader
+        Reads weights; first called when an image is chosen, on the runner's worker.
+    runner : JobRunner
+        Runs the slow work.
+    devices : DeviceReader or None
+        Tells about devices, on the runner's worker.
+    choice : ModelChoice
+        Weights and device to begin with.
+    """
+
+    image_changed = Signal(object)
+    prompts_changed = Signal(Prompts)
+    prediction_changed = Signal(object)
+    objects_changed = Signal(object)  # changed box (y0, x0, y1, x1), None: features
+    classes_changed = Signal()
+    model_changed = Signal()
+    options_changed = Signal(SegmentOptions)
+    busy_changed = Signal(bool)
+    status_changed = Signal(Status)
+    selection_changed = Signal(object)
+    history_changed = Signal()
+    failed = Signal(Exception)
+    notified = Signal(str)
+
+    def __init__(
+        self,
+        load_predictor: PredictorLoader,
+        runner: JobRunner,
+        *,
+        devices: DeviceReader | None = None,
+        choice: ModelChoice = FIRST_CHOICE,
+    ) -> None:
+        self.runner = runner
+        self.log = EventLog()
+        self.options = SegmentOptions()
+        self.workspace: Workspace | None = None
+        self._workspaces: dict[str, Workspace] = {}
+        self._classes = ClassTable()
+        self._label_version = 0
+        self._status = Status(Activity.NO_IMAGE)
+        self.prompting = Prompting(self)
+        self.annotation = Annotation(self)
+        self.classes = ClassActions(self)
+        self.model = ModelState(self, PredictorHost(load_predictor, devices), choice)
+
+    @property
+    def image(self) -> SessionImage | None:
+        """The image worked on, or None."""
+        return self.workspace.image if self.workspace else None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Everything undoable; without an image only the classes."""
+        if self.workspace is None:
+            return Snapshot(classes=self._classes)
+        return self.workspace.snapshot
+
+    @property
+    def prompts(self) -> Prompts:
+        """Prompts of the object in the making."""
+        return self.prompting.prompts
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The newest answer to the prompts, or None."""
+        return self.prompting.prediction
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is awaited."""
+        return self.prompting.is_waiting
+
+    @property
+    def status(self) -> Status:
+        """What the session is doing."""
+        return self._status
+
+    def choose_image(self, image: SessionImage) -> None:
+        """Work on ``image``; what was made on it before comes back.
+
+        The model begins to load if it is not loaded yet.
+        """
+        self._park()
+        known = self._workspaces.get(image.key)
+        if known is None or known.image.shape != image.shape:
+            known = Workspace(image, Snapshot(classes=self._classes))
+            self._workspaces[image.key] = known
+        known.image = image
+        known.snapshot = replace(known.snapshot, classes=self._classes)
+        self.workspace = known
+        self.log.record(EventKind.IMAGE, {"key": image.key, "shape": image.shape})
+        self._announce_image()
+        self.model.load()
+        self.prompting.ask_again()
+
+    def close_image(self) -> None:
+        """Work on no image; what was made is kept for when it comes back."""
+        if self.workspace is not None:
+            self._park()
+            self.workspace = None
+            self._announce_image()
+
+    def change_options(self, options: SegmentOptions) -> None:
+        """Take other options."""
+        if options != self.options:
+            self.options = options
+            self.options_changed.emit(options)
+
+    def undo(self) -> None:
+        """Take the newest action back: prompt, commit, class or deletion."""
+        workspace = self.workspace
+        step = workspace.history.take_undo() if workspace else None
+        if workspace is None or step is None:
+            self.notified.emit("There is nothing to undo.")
+            return
+        if step.patch is not None:
+            step.patch.apply(workspace.labels, backwards=True)
+        self.log.record(EventKind.UNDO, {"of": step.kind})
+        self._show(step.before, step.patch)
+
+    def redo(self) -> None:
+        """Do the action again that was undone last."""
+        workspace = self.workspace
+        step = workspace.history.take_redo() if workspace else None
+        if workspace is None or step is None:
+            self.notified.emit("There is nothing to redo.")
+            return
+        if step.patch is not None:
+            step.patch.apply(workspace.labels)
+        self.log.record(EventKind.REDO, {"of": step.kind})
+        self._show(step.after, step.patch)
+
+    def release(self) -> None:
+        """Give the model's memory back."""
+        self.model.release()
+
+    def close(self) -> None:
+        """End the worker; the session cannot be used after."""
+        self.runner.close()
+
+    def perform(
+        self,
+        kind: EventKind,
+        payload: Mapping[str, Any],
+        after: Snapshot,
+        *,
+        patch: LabelPatch | None = None,
+    ) -> None:
+        """Carry out one undoable step: for the topics of this package.
+
+        Parameters
+        ----------
+        kind, payload
+            What the event log says of it.
+        after : Snapshot
+            The state to reach.
+        patch : LabelPatch or None
+            Change of the label image.
+        """
+        before = self.snapshot
+        self.log.record(kind, payload)
+        if self.workspace is None:
+            self.set_classes(after.classes)
+            return
+        if patch is not None:
+            patch.apply(self.workspace.labels)
+        self.workspace.history.push(Step(kind, before, after, patch))
+        self._show(after, patch)
+
+    def set_classes(self, table: ClassTable) -> None:
+        """Take a class table without a step to undo."""
+        self._classes = table
+        if self.workspace is not None:
+            self.workspace.snapshot = replace(self.workspace.snapshot, classes=table)
+        self.classes_changed.emit()
+
+    def next_label_version(self) -> int:
+        """Return a number that names no state of a label image yet."""
+        self._label_version += 1
+        return self._label_version
+
+    def require_workspace(self) -> Workspace:
+        """Return the present workspace.
+
+        Raises
+        ------
+        NoImageError
+            If no image is chosen.
+        """
+        if self.workspace is None:
+            raise NoImageError("No image is chosen. Open an image or a sample first.")
+        return self.workspace
+
+    def require_image(self) -> SessionImage:
+        """Return the present image; raises as `require_workspace`."""
+        return self.require_workspace().image
+
+    def report(self, error: Exception) -> str:
+        """Hand an error on through `failed`; return it as one sentence for people."""
+        if is_out_of_memory(error) and not isinstance(error, SegmoeError):
+            error = DeviceError(
+                "The device ran out of memory. Close other programs, or choose the"
+                " CPU, and try again."
+            )
+        elif not isinstance(error, SegmoeError):
+            logger.error("A background job failed.", exc_info=error)
+            error = JobError(f"The model could not answer: {error}")
+        self.failed.emit(error)
+        return str(error)
+
+    def announce_status(self) -> None:
+        """Work the status out anew, and tell if it changed."""
+        status = Status(self._activity(), self.model.title, self.model.device_text)
+        if status != self._status:
+            self._status = status
+            self.status_changed.emit(status)
+
+    def _activity(self) -> Activity:
+        if self.model.is_loading:
+            return Activity.LOADING
+        if self.prompting.is_waiting:
+            return Activity.PREDICTING
+        if self.model.is_loaded:
+            return Activity.READY if self.workspace else Activity.NO_IMAGE
+        if self.model.has_failed:
+            return Activity.FAILED
+        return Activity.IDLE if self.workspace else Activity.NO_IMAGE
+
+    def _park(self) -> None:
+        self.prompting.give_up()
+        if self.workspace is not None:
+            self._classes = self.workspace.snapshot.classes
+
+    def _announce_image(self) -> None:
+        self.image_changed.emit(self.image)
+        self.prompts_changed.emit(self.prompts)
+        self.prediction_changed.emit(self.prediction)
+        self.objects_changed.emit(None)
+        self.selection_changed.emit(self.annotation.selected_id)
+        self.history_changed.emit()
+        self.announce_status()
+
+    def _show(self, after: Snapshot, patch: LabelPatch | None) -> None:
+        workspace = self.require_workspace()
+        before, workspace.snapshot = workspace.snapshot, after
+        if after.classes != before.classes:
+            self._adopt_classes(after.classes)
+        if after.prompts != before.prompts or after.is_automatic != before.is_automatic:
+            self.prompts_changed.emit(after.prompts)
+        if patch is not None or after.records is not before.records:
+            self.objects_changed.emit(patch.box if patch else None)
+        self.prompting.follow(before)
+        if self.annotation.find(workspace.selected_id or 0) is None:
+            self.annotation.select(None)
+        self.history_changed.emit()
+
+    def _adopt_classes(self, table: ClassTable) -> None:
+        # A step of another image must not bring back classes of before this one.
+        self._classes = table
+        for other in self._workspaces.values():
+            if other is not self.workspace:
+                other.history.clear()
+        self.classes_changed.emit()

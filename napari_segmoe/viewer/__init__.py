@@ -1,0 +1,1 @@
+"""napari layers and the session; readers, writers and samples."""

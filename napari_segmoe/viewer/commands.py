@@ -1,0 +1,77 @@
+"""Every action as a command of the palette and of napari's Layers menu."""
+
+from collections.abc import Callable
+from typing import Any
+
+import napari
+import napari.viewer
+import numpy as np
+from napari.layers import Labels
+
+from napari_segmoe.errors import PromptError
+from napari_segmoe.session.session import Session
+from napari_segmoe.types import PromptKind
+from napari_segmoe.viewer.drawing import read_features
+from napari_segmoe.viewer.keys import run_action
+from napari_segmoe.viewer.launch import PLUGIN, WIDGET
+from napari_segmoe.viewer.sessions import find_session
+
+
+def segment_with_clicks(viewer: napari.viewer.Viewer) -> None:
+    """Open the dock and wait for clicks."""
+    _act(viewer, lambda s: s.prompting.choose_kind(PromptKind.POINT))
+
+
+def segment_image(viewer: napari.viewer.Viewer) -> None:
+    """Segment the whole image."""
+    _act(viewer, lambda s: s.prompting.segment_image())
+
+
+def commit_object(viewer: napari.viewer.Viewer) -> None:
+    """Keep the mask as an object."""
+    _act(viewer, lambda s: s.annotation.commit())
+
+
+def reject_object(viewer: napari.viewer.Viewer) -> None:
+    """Clear prompts and mask."""
+    _act(viewer, lambda s: s.prompting.reject())
+
+
+def undo_action(viewer: napari.viewer.Viewer) -> None:
+    """Take the last action back."""
+    _act(viewer, lambda s: s.undo())
+
+
+def redo_action(viewer: napari.viewer.Viewer) -> None:
+    """Do it again."""
+    _act(viewer, lambda s: s.redo())
+
+
+def next_uncertain(viewer: napari.viewer.Viewer) -> None:
+    """Select the object the model is least sure of."""
+    _act(viewer, lambda s: s.annotation.select_uncertain())
+
+
+def use_labels(viewer: napari.viewer.Viewer) -> None:
+    """Take the objects of the selected labels layer, as reopened from a file."""
+    layer = viewer.layers.selection.active
+
+    def act(session: Session) -> None:
+        if not isinstance(layer, Labels):
+            raise PromptError("Select a labels layer first; its objects are taken.")
+        session.annotation.load(np.asarray(layer.data), read_features(layer.features))
+
+    _act(viewer, act)
+
+
+def release_model(viewer: napari.viewer.Viewer) -> None:
+    """Give the model's memory back."""
+    _act(viewer, lambda s: s.release())
+
+
+def _act(viewer: Any, act: Callable[[Session], Any]) -> None:
+    if find_session(viewer) is None:
+        viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    session = find_session(viewer)
+    if session is not None:
+        run_action(session, act)

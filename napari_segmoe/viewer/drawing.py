@@ -1,0 +1,129 @@
+"""How masks, prompts and classes look: pixels and colours of our layers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+from scipy.ndimage import grey_erosion
+
+from napari_segmoe.session.classes import ClassTable
+from napari_segmoe.session.objects import ObjectRecord
+from napari_segmoe.types import Prediction, SegmentedObject
+
+POSITIVE_COLOUR = "#2ECC71"
+NEGATIVE_COLOUR = "#FF4D4D"
+PROPOSAL_COLOUR = "#35C9FF"
+UNCLASSIFIED_COLOUR = "#B8BEC4"
+OBJECT_OPACITY = 0.55
+
+
+def outline_width(shape: tuple[int, int]) -> int:
+    """Return a width in pixels that shows with the whole image in view."""
+    return max(1, round(max(shape) / 280))
+
+
+def draw_outlined(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return (H, W) labels with 2k - 1 inside object k and 2k on its outline."""
+    drawn = np.where(labels > 0, 2 * labels - 1, 0).astype(np.uint32)
+    side = 2 * outline_width(labels.shape) + 1
+    rows, columns = np.nonzero(labels)
+    if rows.size == 0:
+        return drawn
+    y0, y1, x0, x1 = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    crop = np.pad(labels[y0:y1, x0:x1].astype(np.int64), side // 2)
+    inner = grey_erosion(crop, size=(side, side), mode="constant", cval=0)
+    half = side // 2
+    outline = (crop > 0) & (inner != crop)
+    view = drawn[y0:y1, x0:x1]
+    view[outline[half:-half, half:-half]] += 1
+    return drawn
+
+
+def prediction_colours(
+    prediction: Prediction, classes: ClassTable, *, fill_opacity: float
+) -> DirectLabelColormap:
+    """Return the colours of `draw_outlined`: tinted inside, strong outline."""
+    colours: dict[int | None, Any] = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0)}
+    found = {o.id: o for o in prediction.objects}
+    for object_id in (int(i) for i in np.unique(prediction.labels) if i):
+        colour = _proposal_colour(found.get(object_id), prediction, classes)
+        red, green, blue = rgb(colour)
+        colours[2 * object_id - 1] = (red, green, blue, fill_opacity)
+        colours[2 * object_id] = (red, green, blue, 1.0)
+    return DirectLabelColormap(color_dict=colours)
+
+
+def object_colours(
+    records: Sequence[ObjectRecord], classes: ClassTable
+) -> DirectLabelColormap:
+    """Return the colours of committed objects: that of their class."""
+    colours: dict[int | None, Any] = {
+        None: (*rgb(UNCLASSIFIED_COLOUR), 1.0),
+        0: (0, 0, 0, 0),
+    }
+    for record in records:
+        entry = classes.find(record.class_id)
+        colour = entry.colour if entry else UNCLASSIFIED_COLOUR
+        colours[record.id] = (*rgb(colour), 1.0)
+    return DirectLabelColormap(color_dict=colours)
+
+
+def object_features(
+    records: Sequence[ObjectRecord], classes: ClassTable
+) -> pd.DataFrame:
+    """Return one row an object for the labels layer's features table."""
+    columns = [
+        "index",
+        "class",
+        "p",
+        "source",
+        "model_class",
+        "long_axis_px",
+        "short_axis_px",
+        "width_height_ratio",
+        "area_px",
+        "area_um2",
+    ]
+    rows = [_features_row(record, classes) for record in records]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def read_features(features: pd.DataFrame) -> list[Mapping[str, Any]]:
+    """Return the rows of a features table as `Annotation.load` takes them."""
+    if "index" not in features.columns:
+        return []
+    return [dict(row) for row in features.to_dict("records")]
+
+
+def rgb(colour: str) -> tuple[float, float, float]:
+    """Return #RRGGBB as red, green and blue in 0..1."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
+
+
+def _features_row(record: ObjectRecord, classes: ClassTable) -> dict[str, Any]:
+    entry = classes.find(record.class_id)
+    measured = record.measured
+    return {
+        "index": record.id,
+        "class": entry.name if entry else "",
+        "p": np.nan if record.probability is None else record.probability,
+        "source": str(record.source),
+        "model_class": record.model_class or "",
+        "long_axis_px": measured.long_axis_px,
+        "short_axis_px": measured.short_axis_px,
+        "width_height_ratio": measured.width_height_ratio,
+        "area_px": measured.area_px,
+        "area_um2": np.nan if measured.area_um2 is None else measured.area_um2,
+    }
+
+
+def _proposal_colour(
+    found: SegmentedObject | None, prediction: Prediction, classes: ClassTable
+) -> str:
+    name = found.class_name if found is not None else prediction.class_name
+    entry = None if prediction.is_uncertain else classes.resolve(name)
+    return entry.colour if entry else PROPOSAL_COLOUR

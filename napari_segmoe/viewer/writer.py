@@ -1,0 +1,118 @@
+"""Writes objects: the label image as 16-bit TIFF or PNG, the table beside it."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_segmoe.errors import PromptError
+from napari_segmoe.session.session import Session
+from napari_segmoe.viewer.drawing import object_features
+
+LARGEST_ID = np.iinfo(np.uint16).max
+
+
+def save_objects(path: Path, session: Session) -> list[str]:
+    """Write a session's label image and table; see `write_labels`.
+
+    Raises
+    ------
+    PromptError
+        If there is no image, or the files cannot be written.
+    """
+    labels = session.require_workspace().labels
+    features = object_features(session.annotation.records, session.classes.table)
+    colours = {e.name: e.colour for e in session.classes.table.entries}
+    written = _write(path, labels, features.to_dict("records"), colours)
+    session.notified.emit(f"Saved {path.name} and {Path(written[1]).name}.")
+    return written
+
+
+def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write one labels layer; the writer that the manifest names.
+
+    Parameters
+    ----------
+    path : str
+        Ends in .tif, .tiff or .png; a .json of the same stem gets the features.
+    data : (H, W) integer
+        One id an object, at most 65535.
+    attributes : dict
+        As napari hands them over; ``features`` is written.
+
+    Returns
+    -------
+    list of str
+        The files written.
+    """
+    features = attributes.get("features")
+    rows = features.to_dict("records") if features is not None else []
+    return _write(Path(path), np.asarray(data), rows, {})
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the table beside a label image, empty where there is none."""
+    table = Path(path).with_suffix(".json")
+    if not table.is_file():
+        return []
+    return list(json.loads(table.read_text(encoding="utf-8")).get("objects", []))
+
+
+def _write(
+    path: Path,
+    labels: NDArray[Any],
+    rows: Sequence[Mapping[Any, Any]],
+    colours: Mapping[str, str],
+) -> list[str]:
+    if labels.ndim != 2 or (labels.size and int(labels.max()) > LARGEST_ID):
+        raise PromptError(
+            f"Labels of shape {labels.shape} with ids up to {labels.max()} do not fit a"
+            f" 16-bit image. Save one 2-D slice with ids up to {LARGEST_ID}."
+        )
+    pixels = labels.astype(np.uint16)
+    table = path.with_suffix(".json")
+    content = {"objects": [_plain(row) for row in rows], "classes": dict(colours)}
+    try:
+        _replace(path, lambda at: _write_pixels(at, path.suffix.lower(), pixels))
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        _replace(table, lambda at: at.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise PromptError(
+            f"Cannot write {path.name}: {error.strerror or error}. Choose a folder"
+            " that you may write to and that has space left."
+        ) from error
+    return [str(path), str(table)]
+
+
+def _write_pixels(at: Path, suffix: str, pixels: NDArray[np.uint16]) -> None:
+    if suffix == ".png":
+        Image.fromarray(pixels).save(at, format="PNG")
+    else:
+        tifffile.imwrite(at, pixels, compression="zlib")
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write beside, then rename: nothing half-written stays."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        write(beside)
+        os.replace(beside, path)  # noqa: PTH105
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(key): _plain_value(value) for key, value in row.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

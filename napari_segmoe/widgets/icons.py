@@ -1,0 +1,26 @@
+"""Small pictures drawn in code: class dots and activity dots."""
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
+
+
+def dot_pixmap(colour: str, side: int = 12, *, scale: float = 2.0) -> QPixmap:
+    """Return a filled disc of ``colour`` (#RRGGBB) on nothing."""
+    pixmap = QPixmap(int(side * scale), int(side * scale))
+    pixmap.setDevicePixelRatio(scale)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(colour))
+    painter.drawEllipse(1, 1, side - 2, side - 2)
+    painter.end()
+    return pixmap
+
+
+def dot_icon(colour: str) -> QIcon:
+    """Return a disc as an icon."""
+    pixmap = dot_pixmap(colour)
+    icon = QIcon(pixmap)
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)  # else Qt tints it in chosen rows
+    return icon

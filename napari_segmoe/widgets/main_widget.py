@@ -1,0 +1,167 @@
+"""The dock: builds session, runner, layers and views of one viewer."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from napari.utils.notifications import show_error, show_info
+from napari.utils.theme import get_theme
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QScrollArea,
+    QStackedWidget,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_segmoe.errors import SegmoeError
+from napari_segmoe.session.image import SessionImage
+from napari_segmoe.session.jobs import JobRunner
+from napari_segmoe.session.predictor import DeviceReader, PredictorLoader
+from napari_segmoe.session.session import Session
+from napari_segmoe.session.torch_backend import TorchDevices, load_torch_predictor
+from napari_segmoe.viewer.layers import LayerSync
+from napari_segmoe.viewer.sessions import drop_session, keep_session
+from napari_segmoe.widgets.empty_view import EmptyView
+from napari_segmoe.widgets.objects_view import ObjectsView
+from napari_segmoe.widgets.qt_runner import QtJobRunner
+from napari_segmoe.widgets.segment_view import SegmentView
+from napari_segmoe.widgets.status_view import StatusView
+
+PLUGIN = "napari-segmoe"
+SMALLEST_WIDTH_PX = 300
+
+
+class MainWidget(QWidget):
+    """The dock's content; closing it ends the session's worker.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        The viewer the dock belongs to.
+    session : Session
+        Its session.
+    """
+
+    def __init__(self, viewer: Any, session: Session) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self.session = session
+        self.layers = LayerSync(viewer, session)
+        self._status = StatusView(session, self.layers, viewer)
+        self._tabs = QTabWidget()
+        self.segment = SegmentView(session)
+        self.objects = ObjectsView(session, self.layers)
+        self._tabs.addTab(_scrolling(self.segment), "Segment")
+        self._tabs.addTab(_scrolling(self.objects), "Objects")
+        self._empty = EmptyView(self._open_sample, self._open_file)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._empty)
+        self._pages.addWidget(self._tabs)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 4)
+        layout.setSpacing(8)
+        layout.addWidget(self._status)
+        layout.addWidget(self._pages, 1)
+        self.setMinimumWidth(SMALLEST_WIDTH_PX)
+        session.image_changed.connect(self._on_image_changed)
+        session.objects_changed.connect(self._on_objects_changed)
+        session.failed.connect(self._on_failed)
+        session.notified.connect(show_info)
+        self.destroyed.connect(
+            partial(_close_session, viewer, session, self.layers, self._status)
+        )
+        viewer.events.theme.connect(self._on_theme_changed)
+        self._on_theme_changed()
+        self._on_image_changed(session.image)
+
+    @property
+    def tabs(self) -> QTabWidget:
+        """The tabs."""
+        return self._tabs
+
+    def _on_image_changed(self, image: SessionImage | None) -> None:
+        page = self._empty if image is None else self._tabs
+        self._pages.setCurrentWidget(page)
+        self._on_objects_changed()
+
+    def _on_objects_changed(self, _: object = None) -> None:
+        count = len(self.session.annotation.records)
+        self._tabs.setTabText(1, f"Objects ({count})" if count else "Objects")
+
+    def _on_theme_changed(self, _: object = None) -> None:
+        self.segment.set_accent(get_theme(self._viewer.theme).current.as_hex())
+
+    def _on_failed(self, error: Exception) -> None:
+        show_error(str(error))
+
+    def _open_sample(self, key: str) -> None:
+        self._try_to(lambda: self._viewer.open_sample(PLUGIN, key))
+
+    def _open_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(
+            self,
+            "Open an image",
+            "",
+            "Images (*.png *.jpg *.jpeg *.tif *.tiff *.dcm);;All files (*)",
+        )
+        if path:
+            self._try_to(lambda: self._viewer.open(path, plugin=PLUGIN))
+
+    def _try_to(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except (SegmoeError, OSError, KeyError, ValueError) as error:
+            show_error(str(error))
+
+
+def make_main_widget(
+    viewer: Any,
+    *,
+    load_predictor: PredictorLoader = load_torch_predictor,
+    devices: DeviceReader | None = None,
+    runner: JobRunner | None = None,
+) -> MainWidget:
+    """Return the dock of a viewer: the one place where a session is made.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        The napari viewer.
+    load_predictor : PredictorLoader
+        Reads weights, on the worker.
+    devices : DeviceReader or None
+        Tells about devices; by default torch's.
+    runner : JobRunner or None
+        Runs slow work; by default a `QtJobRunner`.
+    """
+    is_default = load_predictor is load_torch_predictor
+    reader = TorchDevices() if devices is None and is_default else devices
+    session = Session(load_predictor, runner or QtJobRunner(), devices=reader)
+    keep_session(viewer, session)
+    return MainWidget(viewer, session)
+
+
+def _close_session(
+    viewer: Any,
+    session: Session,
+    layers: LayerSync,
+    status: StatusView,
+    _: object = None,
+) -> None:
+    layers.close()
+    status.close_connections()
+    session.close()
+    drop_session(viewer)
+
+
+def _scrolling(view: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidget(view)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return area

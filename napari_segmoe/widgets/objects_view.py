@@ -1,0 +1,207 @@
+"""The Objects tab: table of committed objects, and the classes."""
+
+from collections import Counter
+from pathlib import Path
+
+from qtpy.QtCore import QItemSelection, QModelIndex, QSortFilterProxyModel, Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_segmoe.session.session import Session
+from napari_segmoe.viewer.keys import run_action
+from napari_segmoe.viewer.layers import LayerSync
+from napari_segmoe.viewer.writer import save_objects
+from napari_segmoe.widgets.class_delegate import ClassDelegate
+from napari_segmoe.widgets.classes_view import ClassesView
+from napari_segmoe.widgets.collapsible import make_collapsible
+from napari_segmoe.widgets.objects_model import (
+    CLASS_COLUMN,
+    COLUMNS,
+    SORT_ROLE,
+    UNCLASSIFIED,
+    ObjectsModel,
+)
+
+WIDTHS = (34, 108, 46, 58, 66, 66, 50, 72)
+
+
+class ObjectsView(QWidget):
+    """A view of committed objects and classes.
+
+    Parameters
+    ----------
+    session : Session
+        The session.
+    layers : LayerSync
+        Zooms to an object.
+    parent : QWidget or None
+        Owner.
+    """
+
+    def __init__(
+        self, session: Session, layers: LayerSync, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._layers = layers
+        self._model = ObjectsModel(session, self)
+        self._proxy = QSortFilterProxyModel(self)
+        self._proxy.setSourceModel(self._model)
+        self._proxy.setSortRole(SORT_ROLE)
+        self._proxy.setFilterKeyColumn(-1)
+        self._proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self._filter = QLineEdit()
+        self._filter.setPlaceholderText("Filter: class, source, id …")
+        self._filter.setClearButtonEnabled(True)
+        self._table = QTableView()
+        self._counts = QLabel()
+        self._counts.setWordWrap(True)
+        self._empty = QLabel(
+            "No objects yet.\nSegment one and press C to keep it here."
+        )
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._empty.setEnabled(False)
+        self._save = QPushButton("Save objects…")
+        self._save.setToolTip("Labels as 16-bit TIFF or PNG, and the table as JSON")
+        self._delete = QPushButton("Delete")
+        self._delete.setToolTip("Take the selected objects out (undo: Ctrl+Z)")
+        self._check = QPushButton("Next uncertain   U")
+        self._check.setToolTip("Go to the object the model is least sure of")
+        self._classes = make_collapsible("Classes")
+        self._classes.addWidget(ClassesView(session))
+        self._set_up_table()
+        self._lay_out()
+        # view -> session
+        self._filter.textChanged.connect(self._proxy.setFilterFixedString)
+        self._table.clicked.connect(self._on_row_clicked)
+        self._table.selectionModel().selectionChanged.connect(self._on_rows_selected)
+        self._delete.clicked.connect(self._on_delete_clicked)
+        self._check.clicked.connect(self._on_check_clicked)
+        self._save.clicked.connect(self._on_save_clicked)
+        # session -> view
+        session.objects_changed.connect(self._on_objects_changed)
+        session.classes_changed.connect(self._on_objects_changed)
+        session.image_changed.connect(self._on_objects_changed)
+        session.selection_changed.connect(self._on_selection_changed)
+        self._on_objects_changed()
+
+    @property
+    def table(self) -> QTableView:
+        """The table."""
+        return self._table
+
+    def selected_ids(self) -> list[int]:
+        """Return the ids of the selected rows."""
+        rows = self._table.selectionModel().selectedRows()
+        return [self._model.records[self._source_row(i)].id for i in rows]
+
+    def _set_up_table(self) -> None:
+        table = self._table
+        table.setModel(self._proxy)
+        table.setItemDelegateForColumn(
+            CLASS_COLUMN, ClassDelegate(self._session, table)
+        )
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setEditTriggers(
+            QAbstractItemView.EditTrigger.DoubleClicked
+            | QAbstractItemView.EditTrigger.SelectedClicked
+            | QAbstractItemView.EditTrigger.EditKeyPressed
+        )
+        table.setSortingEnabled(True)
+        table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        table.verticalHeader().hide()
+        table.verticalHeader().setDefaultSectionSize(26)
+        table.setShowGrid(False)
+        table.setWordWrap(False)
+        table.setMinimumHeight(180)
+        header = table.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setStretchLastSection(True)
+        for column, width in zip(range(len(COLUMNS)), WIDTHS, strict=True):
+            table.setColumnWidth(column, width)
+
+    def _lay_out(self) -> None:
+        buttons = QHBoxLayout()
+        buttons.setSpacing(6)
+        buttons.addWidget(self._check, 1)
+        buttons.addWidget(self._delete)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 10, 8, 8)
+        layout.setSpacing(8)
+        layout.addWidget(self._filter)
+        layout.addWidget(self._empty, 1)
+        layout.addWidget(self._table, 1)
+        layout.addWidget(self._counts)
+        layout.addLayout(buttons)
+        layout.addWidget(self._save)
+        layout.addWidget(self._classes)
+
+    def _on_objects_changed(self, _: object = None) -> None:
+        records = self._session.annotation.records
+        has_objects = bool(records)
+        for part in (self._table, self._filter, self._counts):
+            part.setVisible(has_objects)
+        self._empty.setVisible(not has_objects)
+        for button in (self._delete, self._check, self._save):
+            button.setEnabled(has_objects)
+        table = self._session.classes.table
+        names = Counter(
+            entry.name if entry else UNCLASSIFIED
+            for entry in (table.find(r.class_id) for r in records)
+        )
+        text = " · ".join(f"{count} {name}" for name, count in names.most_common())
+        self._counts.setText(text)
+        self._on_selection_changed(self._session.annotation.selected_id)
+
+    def _on_selection_changed(self, object_id: int | None) -> None:
+        row = self._model.row_of(object_id)
+        selection = self._table.selectionModel()
+        with signals_blocked(selection):
+            if row is None:
+                self._table.clearSelection()
+            elif object_id not in self.selected_ids():
+                index = self._proxy.mapFromSource(self._model.index(row, 0))
+                self._table.selectRow(index.row())
+                self._table.scrollTo(index)
+        self._table.viewport().update()
+
+    def _on_rows_selected(self, _: QItemSelection, __: QItemSelection) -> None:
+        ids = self.selected_ids()
+        if ids:
+            self._session.annotation.select(ids[-1])
+
+    def _on_row_clicked(self, index: QModelIndex) -> None:
+        if index.column() != CLASS_COLUMN:
+            object_id = self._model.records[self._source_row(index)].id
+            self._layers.zoom_to(object_id)
+
+    def _on_delete_clicked(self) -> None:
+        self._session.annotation.delete(self.selected_ids())
+
+    def _on_check_clicked(self) -> None:
+        self._session.annotation.select_uncertain()
+        selected = self._session.annotation.selected_id
+        if selected is not None:
+            self._layers.zoom_to(selected)
+
+    def _on_save_clicked(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save objects", "objects.tif", "Labels (*.tif *.png)"
+        )
+        if path:
+            run_action(self._session, lambda s: save_objects(Path(path), s))
+
+    def _source_row(self, index: QModelIndex) -> int:
+        return int(self._proxy.mapToSource(index).row())

@@ -314,7 +314,7 @@ def _check_sizes(items: Sequence[DataItem]) -> None:
         image, mask = image_size(item.image_path), mask_size(item.mask_path)
         if image != mask:
             raise DataFolderError(
-                f"The mask {item.mask_path.name} is {mask[0]} x {mask[1]} px, its image "
-                f"{image[0]} x {image[1]}; both must be of one size. Make the mask "
+                f"The mask {item.mask_path.name} is {mask[0]} x {mask[1]} px, its "
+                f"image {image[0]} x {image[1]}; both must be of one size. Make it "
                 "again at the size of the image."
             )

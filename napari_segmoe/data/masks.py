@@ -99,7 +99,7 @@ def read_mask(
 def detect_kind(values: NDArray) -> MaskKind:
     """Say what the values of one mask stand for.
 
-    0 and one of 1 or 255, or nearly only values near 0 and 255 (a smoothed edge): binary.
+    0 and one of 1 or 255, or nearly only values near 0 and 255 (smoothed): binary.
     Ids 1 to n without a gap, nearly each in one piece: instances. Else: classes.
     """
     if not values.any():

@@ -87,9 +87,9 @@ def _read_dataset(path: Path) -> Any:
 
 def _check(path: Path, dataset: Any, frame: int) -> int:
     """Return the number of frames of a picture that can be opened."""
-    if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
+    if any(name not in dataset for name in ("PixelData", "Rows", "Columns")):
         raise ImageReadError(
-            f"{path.name} holds no picture; expected a DICOM image. Choose another file."
+            f"{path.name} holds no picture; expected a DICOM image. Choose another."
         )
     if str(dataset.get("Modality", "")) == "SM":
         raise ImageReadError(
@@ -115,12 +115,12 @@ def _decode(
     except ImageReadError as error:
         raise ImageReadError(f"{path.name}: {error}") from error
     except (
-        AttributeError, ValueError, RuntimeError, KeyError, TypeError, EOFError, OSError,
-        NotImplementedError, IndexError, struct.error,
+        AttributeError, ValueError, RuntimeError, KeyError, TypeError, EOFError,
+        OSError, NotImplementedError, IndexError, struct.error,
     ) as error:  # fmt: skip
         raise ImageReadError(
-            f"The pixels of {path.name} are damaged or cut short ({error}). Export the "
-            "file again."
+            f"The pixels of {path.name} are damaged or cut short ({error}). Export "
+            "the file again."
         ) from error
 
 

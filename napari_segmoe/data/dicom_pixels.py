@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import get_frame
-from pydicom.pixels import (
+from pydicom.pixels.decoders import get_decoder
+from pydicom.pixels.processing import (
     apply_color_lut,
     apply_modality_lut,
     apply_voi_lut,
     convert_color_space,
-    get_decoder,
-    pixel_array,
 )
+from pydicom.pixels.utils import pixel_array
 
 from napari_segmoe.data.intensity import convert_to_uint8
 from napari_segmoe.errors import ImageReadError
@@ -63,9 +63,12 @@ def decode_with_imagecodecs(dataset: Any, frame: int, count: int) -> NDArray:
     data = get_frame(dataset.PixelData, frame, number_of_frames=count)
     photometric = str(dataset.PhotometricInterpretation)
     if syntax in _JPEG:
-        is_colour = photometric.startswith("YBR")
-        options = {"colorspace": "YCBCR", "outcolorspace": "RGB"} if is_colour else {}
-        return np.asarray(imagecodecs.jpeg8_decode(data, **options))
+        colours = ("YCBCR", "RGB") if photometric.startswith("YBR") else (None, None)
+        return np.asarray(
+            imagecodecs.jpeg8_decode(
+                data, colorspace=colours[0], outcolorspace=colours[1]
+            )
+        )
     if syntax in _JPEG_2000:
         return _signed(dataset, np.asarray(imagecodecs.jpeg2k_decode(data)))
     if syntax in _JPEG_LOSSLESS:
@@ -91,9 +94,8 @@ def _has_decoder(dataset: Any) -> bool:
     except NotImplementedError:
         return False
     # Pillow reads only 8 bits of JPEG and JPEG 2000 dependably.
-    return bool(decoder.is_available) and (
-        int(dataset.BitsAllocated) == 8 or syntax.name.startswith("RLE")
-    )
+    is_dependable = int(dataset.BitsAllocated) == 8 or syntax.name.startswith("RLE")
+    return bool(decoder.is_available) and is_dependable
 
 
 def _signed(dataset: Any, pixels: NDArray) -> NDArray:

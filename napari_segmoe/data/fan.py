@@ -10,7 +10,8 @@ from skimage.morphology import convex_hull_image
 from napari_segmoe.types import Mask
 
 _DARK = 6
-_OPENING_PX = 5
+_LETTER_SHARE = 0.04
+_GAP_PX = 3
 
 
 def find_fan(pixels: NDArray[np.uint8]) -> Mask:
@@ -34,10 +35,7 @@ def find_fan(pixels: NDArray[np.uint8]) -> Mask:
     """
     grey = pixels.max(axis=2) if pixels.ndim == 3 else pixels
     bright = ndimage.median_filter(grey, 3) > _DARK
-    size = np.ones((_OPENING_PX, _OPENING_PX))
-    areas = ndimage.binary_opening(
-        ndimage.binary_closing(bright, np.ones((3, 3))), size
-    )
+    areas = _without_letters(bright)
     if not areas.any():
         areas = bright if bright.any() else np.ones(grey.shape, np.bool_)
     labels, count = ndimage.label(areas)
@@ -45,8 +43,19 @@ def find_fan(pixels: NDArray[np.uint8]) -> Mask:
     weight = ndimage.sum_labels(texture, labels, np.arange(1, count + 1))
     size_px = ndimage.sum_labels(areas, labels, np.arange(1, count + 1))
     largest = labels == 1 + int(np.argmax(weight + 1e-3 * size_px))
-    hull: Mask = np.asarray(convex_hull_image(largest), np.bool_)
+    hull: Mask = np.asarray(convex_hull_image(largest), np.bool_)  # type: ignore[no-untyped-call]
     return hull
+
+
+def _without_letters(bright: Mask) -> Mask:
+    """Fill gaps and remove what is thinner than a line of text."""
+    letter_px = max(3, round(_LETTER_SHARE * min(bright.shape)))
+    padded = np.pad(bright, letter_px + _GAP_PX, mode="edge")  # the border is no edge
+    closed = ndimage.binary_closing(padded, np.ones((_GAP_PX, _GAP_PX)))
+    opened = ndimage.grey_opening(closed.astype(np.uint8), (letter_px, letter_px)) > 0
+    inner = np.s_[letter_px + _GAP_PX : -letter_px - _GAP_PX]
+    cropped: Mask = opened[inner, inner]
+    return cropped
 
 
 def blank_outside(

@@ -155,12 +155,12 @@ def _is_binary(values: NDArray) -> bool:
     high = int(values.max())
     ids = np.unique(values)
     if len(ids) <= 2:
-        return high in {1, 255} and (len(ids) == 1 or ids[0] == 0)
+        return high in {1, 255} and bool(len(ids) == 1 or ids[0] == 0)
     if not 200 <= high <= 255:
         return False
     near_ends = np.count_nonzero((values <= 15) | (values >= 240)) / values.size
     inner = np.count_nonzero((values > 0) & (values <= 15)) < 0.02 * values.size
-    return near_ends > 0.9 and inner and bool((values >= 240).any())
+    return bool(near_ends > 0.9 and inner and (values >= 240).any())
 
 
 def _share_in_one_piece(values: NDArray) -> float:

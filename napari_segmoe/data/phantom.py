@@ -151,7 +151,7 @@ def _septa(
     return strength * strand * facing * strength_map
 
 
-def _blend(first: Array, second: Array, below: Array, width: float) -> Array:
+def _blend(first: Array, second: Array, below: Array, width: Array | float) -> Array:
     share = 1 / (1 + np.exp(-np.clip(below / width, -30, 30)))
     return first * (1 - share) + second * share
 
@@ -242,8 +242,8 @@ def _scan(
     decibel = 20 * np.log10(envelope + floor)
     columns = gaussian_filter1d(random.standard_normal(width), 0.03 * height)
     decibel += 6 * columns[None, :] * np.sqrt(0.03 * height) * depth
-    top = np.percentile(decibel, 99.5)
-    compressed = np.clip((decibel - top + 50) / 50, 0, 1) ** 1.35
+    top = np.percentile(decibel, 99.8)
+    compressed = np.clip((decibel - top + 50) / 50, 0, 1) ** 1.7
     return np.rint(compressed * 245).astype(np.uint8)
 
 

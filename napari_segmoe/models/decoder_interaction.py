@@ -45,7 +45,6 @@ class _Widths:
     task: int
     head: tuple[int, int]
     classifier: int
-    space_to_batch: bool
 
 
 class DecoderLevel(nn.Module):
@@ -78,7 +77,6 @@ class DecoderLevel(nn.Module):
             channels + skip_channels,
             channels,
             attention=False,
-            space_to_batch=widths.space_to_batch,
         )
         self.dropout = nn.Dropout(dropout)
         self.class_vector = nn.Linear(source_channels, widths.task)
@@ -153,10 +151,7 @@ class DecoderInteractionNet(nn.Module):
             for have, want in zip(encoder.tap_channels, widths.taps, strict=True)
         )
         self.encoder_blocks = nn.ModuleList(
-            ResidualBlock(
-                width, width, attention=True, space_to_batch=widths.space_to_batch
-            )
-            for width in widths.taps
+            ResidualBlock(width, width, attention=True) for width in widths.taps
         )
         self.levels = nn.ModuleList(_decoder_levels(widths, dropout))
         self.head = _mask_head(widths, classes)
@@ -344,7 +339,6 @@ def decoder_interaction(
         task=256,
         head=(24, 16),
         classifier=256,
-        space_to_batch=False,
     )
     return DecoderInteractionNet(
         efficientnet_b4_encoder(in_channels=in_channels),
@@ -377,7 +371,6 @@ def decoder_interaction_lite(
         task=128,
         head=(16, 16),
         classifier=256,
-        space_to_batch=True,
     )
     return DecoderInteractionNet(
         efficientnet_lite0_encoder(in_channels=in_channels),

@@ -15,11 +15,10 @@ _DILATIONS = (1, 2, 4)
 class SeparableConv(nn.Module):
     """Depthwise 3x3 (dilated) and pointwise convolution.
 
-    Parameters
-    ----------
-    space_to_batch : bool
-        Compute a dilated convolution as a plain one on interleaved sub-images.
-        Equal results; on CPUs the bf16 backward is twice as fast.
+    On CPUs a dilated convolution is computed as a plain one on interleaved
+    sub-images. Equal results, twice as fast in the bf16 backward, and right: with
+    channels last, torch 2.13's own bf16 weight gradient of a dilated depthwise
+    convolution reads memory that was never written.
     """
 
     def __init__(
@@ -28,7 +27,6 @@ class SeparableConv(nn.Module):
         out_channels: int,
         *,
         dilation: int = 1,
-        space_to_batch: bool = False,
     ) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(
@@ -42,11 +40,10 @@ class SeparableConv(nn.Module):
         )
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
         self.dilation = dilation
-        self.space_to_batch = space_to_batch and dilation > 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, out_channels, h, w) for (B, in_channels, h, w)."""
-        if self.space_to_batch:
+        if self.dilation > 1 and x.device.type == "cpu":
             return self.pointwise(self._dilated_by_subimages(x))
         return self.pointwise(self.depthwise(x))
 
@@ -67,12 +64,10 @@ class SeparableConv(nn.Module):
 class MultiScaleFusion(nn.Module):
     """HMSF: three dilated separable convolutions, weighed per image (Eq. 9-10)."""
 
-    def __init__(self, channels: int, *, space_to_batch: bool = False) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            SeparableConv(
-                channels, channels, dilation=dilation, space_to_batch=space_to_batch
-            )
+            SeparableConv(channels, channels, dilation=dilation)
             for dilation in _DILATIONS
         )
         hidden = max(channels // 8, 1)
@@ -117,14 +112,13 @@ class ResidualBlock(nn.Module):
         channels: int,
         *,
         attention: bool,
-        space_to_batch: bool = False,
     ) -> None:
         super().__init__()
         self.first = SeparableConv(in_channels, channels)
         self.first_norm = nn.BatchNorm2d(channels)
         self.second = SeparableConv(channels, channels)
         self.second_norm = nn.BatchNorm2d(channels)
-        self.fusion = MultiScaleFusion(channels, space_to_batch=space_to_batch)
+        self.fusion = MultiScaleFusion(channels)
         self.attention = DualPathAttention(channels) if attention else nn.Identity()
         self.shortcut = (
             nn.Identity()

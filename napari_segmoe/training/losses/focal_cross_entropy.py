@@ -6,7 +6,9 @@ from torch.nn import functional as F
 IGNORED = -1
 
 
-def focal_cross_entropy(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
+def focal_cross_entropy(
+    logits: Tensor, target: Tensor, *, gamma: float = 2.0
+) -> Tensor:
     """Return the mean of (1 - p_t)^gamma * CE over rows whose target counts.
 
     Parameters

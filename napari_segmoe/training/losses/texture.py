@@ -9,7 +9,9 @@ from napari_segmoe.training.losses.shapes import check_same_shape
 _SOBEL_X = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 
 
-def texture_loss(probability: Tensor, target: Tensor, *, epsilon: float = 1e-8) -> Tensor:
+def texture_loss(
+    probability: Tensor, target: Tensor, *, epsilon: float = 1e-8
+) -> Tensor:
     """Return the mean |std(Sx * M) - std(Sx * M_hat)| over images.
 
     Parameters
@@ -31,8 +33,10 @@ def texture_loss(probability: Tensor, target: Tensor, *, epsilon: float = 1e-8) 
     check_same_shape(probability, target)
     kernel = torch.tensor(_SOBEL_X).to(probability)[None, None]
     spread = [
-        (F.conv2d(mask, kernel, padding=1).var(dim=(1, 2, 3), unbiased=False) + epsilon)
-        .sqrt()
+        (
+            F.conv2d(mask, kernel, padding=1).var(dim=(1, 2, 3), unbiased=False)
+            + epsilon
+        ).sqrt()
         for mask in (probability, target)
     ]
     return (spread[0] - spread[1]).abs().mean()

@@ -1,0 +1,185 @@
+"""Training images held in memory at a few resolutions."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage.measure import label, regionprops
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_segmoe.data.images import read_image
+from napari_segmoe.data.masks import read_mask
+from napari_segmoe.data.splits import DataItem
+from napari_segmoe.errors import DataFolderError
+
+_LONGEST_SIDES = (640, 420, 290)
+_SMALLEST_LESION_PX = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectBox:
+    """One object of a source: its id and box, in full-resolution pixels."""
+
+    id: int
+    centre_yx: tuple[float, float]
+    side: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """One training image.
+
+    Attributes
+    ----------
+    name : str
+        File stem.
+    shape : (H, W)
+        Full-resolution size.
+    levels : tuple of (C, h, w) uint8 tensors
+        Finest first.
+    labels : tuple of (h, w) uint8 tensors
+        Object ids at the same resolutions; 0 is background.
+    objects : tuple of ObjectBox
+        One an object.
+    image_class, object_class : int
+        Numbers in the card's lists; -1 where there is none.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    levels: tuple[Tensor, ...]
+    labels: tuple[Tensor, ...]
+    objects: tuple[ObjectBox, ...]
+    image_class: int
+    object_class: int
+
+    @property
+    def side(self) -> float:
+        """Longer side, in full-resolution pixels."""
+        return float(max(self.shape))
+
+    @property
+    def centre_yx(self) -> tuple[float, float]:
+        """Middle of the image."""
+        return (self.shape[0] - 1) / 2, (self.shape[1] - 1) / 2
+
+    def level_for(self, side: float, output_px: int) -> int:
+        """Return the coarsest level that still has a pixel for each output pixel."""
+        for index in range(len(self.levels) - 1, -1, -1):
+            longest = max(self.levels[index].shape[-2:])
+            if side * longest / self.side >= output_px:
+                return index
+        return 0
+
+    def scale_yx(self, level: int) -> tuple[float, float]:
+        """Return pixels of a level per full-resolution pixel."""
+        height, width = self.levels[level].shape[-2:]
+        return height / self.shape[0], width / self.shape[1]
+
+
+def load_sources(
+    items: Sequence[DataItem],
+    *,
+    classes: Sequence[str],
+    object_classes: Sequence[str],
+    on_progress: Callable[[int], None] | None = None,
+) -> tuple[Source, ...]:
+    """Read images and masks into memory.
+
+    Raises
+    ------
+    DataFolderError
+        If an image has no mask, or a class is not in ``classes``.
+    """
+    sources = []
+    for number, item in enumerate(items, start=1):
+        sources.append(_load(item, classes, object_classes))
+        if on_progress is not None:
+            on_progress(number)
+    return tuple(sources)
+
+
+def _load(
+    item: DataItem, classes: Sequence[str], object_classes: Sequence[str]
+) -> Source:
+    pixels = read_image(item.image_path).pixels
+    if item.mask_path is None:
+        raise DataFolderError(f"{item.name} has no mask, so nothing is learnt from it.")
+    mask = read_mask(item.mask_path, pixels.shape[:2]).labels > 0
+    ids = _label_objects(mask)
+    image_class = -1
+    if classes and item.class_name is not None:
+        if item.class_name not in classes:
+            raise DataFolderError(
+                f"{item.name} has class {item.class_name!r}; the model knows"
+                f" {', '.join(classes)}."
+            )
+        image_class = list(classes).index(item.class_name)
+    object_class = (
+        list(object_classes).index(item.class_name)
+        if item.class_name in object_classes
+        else -1
+    )
+    images = _image_levels(pixels)
+    return Source(
+        name=item.name,
+        shape=(pixels.shape[0], pixels.shape[1]),
+        levels=images,
+        labels=tuple(_resize_labels(ids, level.shape[-2:]) for level in images),
+        objects=tuple(_boxes(ids)),
+        image_class=image_class,
+        object_class=object_class,
+    )
+
+
+def _label_objects(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return component ids; specks below 30 px are dropped."""
+    ids = label(mask)
+    kept = np.zeros(mask.shape, np.uint8)
+    number = 0
+    for region in regionprops(ids):
+        if region.area >= _SMALLEST_LESION_PX and number < 255:
+            number += 1
+            kept[ids == region.label] = number
+    return kept
+
+
+def _boxes(ids: NDArray[np.uint8]) -> list[ObjectBox]:
+    boxes = []
+    for region in regionprops(ids):
+        y0, x0, y1, x1 = region.bbox
+        boxes.append(
+            ObjectBox(
+                id=region.label,
+                centre_yx=((y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2),
+                side=float(max(y1 - y0, x1 - x0)),
+            )
+        )
+    return boxes
+
+
+def _image_levels(pixels: NDArray[np.uint8]) -> tuple[Tensor, ...]:
+    if pixels.ndim == 2:
+        image = torch.from_numpy(pixels.copy())[None]
+    else:
+        image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+    longest = max(image.shape[-2:])
+    levels = []
+    for limit in _LONGEST_SIDES:
+        factor = min(1.0, limit / longest)
+        size = [max(round(side * factor), 1) for side in image.shape[-2:]]
+        resized = F.interpolate(
+            image[None].float(), size=size, mode="bilinear", antialias=True
+        )[0]
+        levels.append(resized.round().clamp(0, 255).to(torch.uint8))
+    return tuple(levels)
+
+
+def _resize_labels(ids: NDArray[np.uint8], size: torch.Size) -> Tensor:
+    labels = torch.from_numpy(ids)[None, None].float()
+    return F.interpolate(labels, size=tuple(size), mode="nearest-exact")[0, 0].to(
+        torch.uint8
+    )

@@ -101,12 +101,15 @@ class ModelState:
             job,
             topic="release",
             on_done=lambda _: self._session.notified.emit("The model was released."),
-            on_error=self._session.report,
+            on_error=self._note_error,
         )
 
     def note_device(self, text: str) -> None:
         """Take the newest words about device and memory."""
         self.device_text = text
+
+    def _note_error(self, error: Exception) -> None:
+        self._session.report(error)
 
     def _forget(self) -> None:
         self.card, self.device_text = None, ""

@@ -1,6 +1,6 @@
 """Prompts of the object in the making, and the prediction that answers them."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -101,7 +101,7 @@ class Prompting:
         )
 
     def add_stroke(
-        self, points: "np.ndarray | tuple", *, positive: bool | None = None
+        self, points: Iterable[tuple[float, float]], *, positive: bool | None = None
     ) -> None:
         """Add a drawn line through (N, 2) points (y, x), in pixels."""
         line = tuple((float(y), float(x)) for y, x in points)

@@ -47,12 +47,14 @@ class LayerSync:
         self._session = session
         self._image: Image | None = None
         self._layers: dict[str, Layer] = {}
-        self._fresh: Layer | None = None  # inserted, about to be made active
         self._is_ours = False  # we change layers ourselves: ignore their events
         self._gestures = Gestures(session)
         # viewer -> session
-        viewer.layers.selection.events.active.connect(self._on_active_changed)
-        viewer.layers.events.inserted.connect(self._on_layer_inserted)
+        # last, after napari's own list has taken the change in
+        active = viewer.layers.selection.events.active
+        active.connect(self._on_active_changed, position="last")
+        inserted = viewer.layers.events.inserted
+        inserted.connect(self._on_layer_inserted, position="last")
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_step_changed)
         # session -> viewer
@@ -92,7 +94,16 @@ class LayerSync:
             for name in TRANSFORM_EVENTS:
                 getattr(image.events, name).connect(self._on_transform_changed)
             self._show_all()
-            self._activate_prompts()
+
+    def activate_prompts(self) -> None:
+        """Select the prompts layer, so that clicks and keys reach it.
+
+        Not done within the events of a layer that is being added: napari's list
+        would go on to show that one as selected.
+        """
+        if self._image is not None:
+            with self._changing():
+                self._viewer.layers.selection.active = self._require(PROMPTS)
 
     def zoom_to(self, object_id: int) -> None:
         """Bring an object to the middle of the canvas, with room around it."""
@@ -136,17 +147,11 @@ class LayerSync:
         self._image = None
 
     def _on_active_changed(self, event: Any) -> None:
-        if not is_image(event.value) or self._is_ours:
-            return
-        if event.value is not self._image:
+        if is_image(event.value) and not self._is_ours:
             self.choose(event.value)
-        elif event.value is self._fresh:
-            self._activate_prompts()
-        self._fresh = None
 
     def _on_layer_inserted(self, event: Any) -> None:
         if is_image(event.value):
-            self._fresh = event.value
             self.choose(event.value)
 
     def _on_layer_removed(self, event: Any) -> None:
@@ -268,10 +273,6 @@ class LayerSync:
         records, table = self._session.annotation.records, self._session.classes.table
         layer.features = drawing.object_features(records, table)
         layer.colormap = drawing.object_colours(records, table)
-
-    def _activate_prompts(self) -> None:
-        with self._changing():
-            self._viewer.layers.selection.active = self._require(PROMPTS)
 
     def _remove_ours(self) -> None:
         with self._changing():

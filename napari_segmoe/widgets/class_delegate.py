@@ -1,6 +1,6 @@
 """Edits a class in a table cell with a combo box."""
 
-from qtpy.QtCore import QAbstractItemModel, QModelIndex, QObject, Qt
+from qtpy.QtCore import QAbstractItemModel, QObject, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QStyledItemDelegate,
@@ -11,7 +11,7 @@ from qtpy.QtWidgets import (
 from napari_segmoe.session.session import Session
 from napari_segmoe.viewer.drawing import UNCLASSIFIED_COLOUR
 from napari_segmoe.widgets.icons import dot_icon
-from napari_segmoe.widgets.objects_model import UNCLASSIFIED
+from napari_segmoe.widgets.objects_model import UNCLASSIFIED, AnyIndex
 
 
 class ClassDelegate(QStyledItemDelegate):
@@ -33,7 +33,7 @@ class ClassDelegate(QStyledItemDelegate):
         self,
         parent: QWidget,
         option: QStyleOptionViewItem,
-        index: QModelIndex,
+        index: AnyIndex,
     ) -> QWidget:
         """Return the combo, which commits what is picked at once."""
         combo = QComboBox(parent)
@@ -43,14 +43,14 @@ class ClassDelegate(QStyledItemDelegate):
         combo.activated.connect(lambda _: self._commit(combo))
         return combo
 
-    def setEditorData(self, editor: QWidget, index: QModelIndex) -> None:  # noqa: N802
+    def setEditorData(self, editor: QWidget, index: AnyIndex) -> None:  # noqa: N802
         """Show the present class, and open the list."""
         if isinstance(editor, QComboBox):
             class_id = index.data(Qt.ItemDataRole.EditRole)
             editor.setCurrentIndex(max(0, editor.findData(class_id)))
 
     def setModelData(  # noqa: N802
-        self, editor: QWidget, model: QAbstractItemModel, index: QModelIndex
+        self, editor: QWidget, model: QAbstractItemModel, index: AnyIndex
     ) -> None:
         """Assign the class picked."""
         if isinstance(editor, QComboBox):

@@ -22,6 +22,7 @@ from napari_segmoe.session.classes import ClassEntry
 from napari_segmoe.session.session import Session
 from napari_segmoe.viewer.keys import run_action
 from napari_segmoe.widgets.icons import dot_icon
+from napari_segmoe.widgets.rows import clear_rows
 
 UNMAPPED = "unmapped"
 
@@ -72,7 +73,7 @@ class ClassesView(QWidget):
         self._on_classes_changed()
 
     def _on_classes_changed(self) -> None:
-        _clear(self._rows)
+        clear_rows(self._rows)
         for entry in self._session.classes.table.entries:
             self._rows.addWidget(self._make_row(entry))
         while self._mapping.rowCount():
@@ -144,10 +145,3 @@ def _make_tool(text: str, tooltip: str) -> QToolButton:
     button.setFixedSize(QSize(26, 26))
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return button
-
-
-def _clear(layout: QVBoxLayout) -> None:
-    while layout.count():
-        widget = layout.takeAt(0).widget()
-        widget.hide()
-        widget.deleteLater()

@@ -1,7 +1,7 @@
 """Small pictures drawn in code: class dots and activity dots."""
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygonF
 
 
 def dot_pixmap(colour: str, side: int = 12, *, scale: float = 2.0) -> QPixmap:
@@ -24,3 +24,19 @@ def dot_icon(colour: str) -> QIcon:
     icon = QIcon(pixmap)
     icon.addPixmap(pixmap, QIcon.Mode.Selected)  # else Qt tints it in chosen rows
     return icon
+
+
+def arrow_icon(*, down: bool, colour: str = "#9AA0A8") -> QIcon:
+    """Return a small triangle that points down or right."""
+    side = 24
+    pixmap = QPixmap(side, side)
+    pixmap.setDevicePixelRatio(2.0)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    corners = ((2, 4), (10, 4), (6, 9)) if down else ((4, 2), (9, 6), (4, 10))
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(colour))
+    painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in corners]))
+    painter.end()
+    return QIcon(pixmap)

@@ -6,7 +6,7 @@ from typing import Any
 
 from napari.utils.notifications import show_error, show_info
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QFileDialog,
     QFrame,
@@ -86,6 +86,7 @@ class MainWidget(QWidget):
     def _on_image_changed(self, image: SessionImage | None) -> None:
         page = self._empty if image is None else self._tabs
         self._pages.setCurrentWidget(page)
+        QTimer.singleShot(0, self, self.layers.activate_prompts)
         self._on_objects_changed()
 
     def _on_objects_changed(self, _: object = None) -> None:

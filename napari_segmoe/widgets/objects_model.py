@@ -4,7 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
+from qtpy.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    Qt,
+)
 from qtpy.QtGui import QColor
 
 from napari_segmoe.session.objects import ObjectRecord
@@ -16,6 +22,7 @@ from napari_segmoe.widgets.icons import dot_icon
 UNCLASSIFIED = "unclassified"
 SORT_ROLE = Qt.ItemDataRole.UserRole
 CLASS_COLUMN = 1
+AnyIndex = QModelIndex | QPersistentModelIndex
 NO_INDEX = QModelIndex()
 _TEXT_COLUMNS = ("class", "source")
 _TEXT_SIDE, _NUMBER_SIDE = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
@@ -103,11 +110,11 @@ class ObjectsModel(QAbstractTableModel):
         ids = [record.id for record in self._records]
         return ids.index(object_id) if object_id in ids else None
 
-    def rowCount(self, parent: QModelIndex = NO_INDEX) -> int:  # noqa: N802
+    def rowCount(self, parent: AnyIndex = NO_INDEX) -> int:  # noqa: N802
         """Return the number of objects."""
         return 0 if parent.isValid() else len(self._records)
 
-    def columnCount(self, parent: QModelIndex = NO_INDEX) -> int:  # noqa: N802
+    def columnCount(self, parent: AnyIndex = NO_INDEX) -> int:  # noqa: N802
         """Return the number of columns."""
         return 0 if parent.isValid() else len(COLUMNS)
 
@@ -128,7 +135,7 @@ class ObjectsModel(QAbstractTableModel):
             return column.title + self._unit(column.title)
         return column.tooltip if role == Qt.ItemDataRole.ToolTipRole else None
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: AnyIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what a cell shows, sorts by or edits."""
         record = self._records[index.row()]
         if index.column() == CLASS_COLUMN:
@@ -144,7 +151,7 @@ class ObjectsModel(QAbstractTableModel):
             return self._tooltip(record)
         return None
 
-    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+    def flags(self, index: AnyIndex) -> Qt.ItemFlag:
         """Say that the class can be edited."""
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         if index.column() == CLASS_COLUMN:
@@ -152,7 +159,7 @@ class ObjectsModel(QAbstractTableModel):
         return flags
 
     def setData(  # noqa: N802
-        self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole
+        self, index: AnyIndex, value: Any, role: int = Qt.ItemDataRole.EditRole
     ) -> bool:
         """Assign a class by its id, or None."""
         if role != Qt.ItemDataRole.EditRole or index.column() != CLASS_COLUMN:

@@ -33,7 +33,7 @@ from napari_segmoe.widgets.objects_model import (
     ObjectsModel,
 )
 
-WIDTHS = (34, 108, 46, 58, 66, 66, 50, 72)
+WIDTHS = (42, 106, 46, 58, 66, 66, 50, 72)
 
 
 class ObjectsView(QWidget):

@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from napari_segmoe.session.session import Session
 from napari_segmoe.types import Prediction
 from napari_segmoe.viewer.drawing import PROPOSAL_COLOUR
+from napari_segmoe.widgets.rows import clear_rows
 
 HINT = "Click the object. The mask and its class appear at once."
 WAITING_FOR_MODEL = "The model is loading; your click is answered when it is ready."
@@ -146,8 +147,7 @@ class ResultCard(QFrame):
         return prediction.notes
 
     def _show_bars(self, prediction: Prediction | None) -> None:
-        while self._bars.count():
-            self._bars.takeAt(0).widget().deleteLater()
+        clear_rows(self._bars)
         if self._session.prompting.failure or not _has_classes(prediction):
             return
         assert prediction is not None

@@ -67,7 +67,7 @@ class StatusView(QWidget):
         self._image = _make_combo("Image layer to segment")
         self._weights = _make_combo("Weights that segment and classify")
         self._device = _make_combo("Device the model runs on")
-        self._device.setMaximumWidth(96)
+        self._device.setMaximumWidth(84)
         self._lay_out()
         # view -> session
         self._image.activated.connect(self._on_image_activated)

@@ -9,8 +9,8 @@ os.environ["NAPARI_CONFIG"] = str(
     Path(tempfile.mkdtemp(prefix="segmoe-napari-")) / "settings.yaml"
 )
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import numpy as np
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

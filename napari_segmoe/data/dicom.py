@@ -97,7 +97,12 @@ def _check(path: Path, dataset: Any, frame: int) -> int:
             "Open the slide's folder as a slide."
         )
     check_sides(int(dataset.Rows), int(dataset.Columns), path.name)
-    count = int(dataset.get("NumberOfFrames", 1) or 1)
+    try:
+        count = int(dataset.get("NumberOfFrames", 1) or 1)
+    except ValueError as error:
+        raise ImageReadError(
+            f"{path.name} states no readable number of frames. Export the file again."
+        ) from error
     if not 0 <= frame < count:
         raise ImageReadError(
             f"{path.name} has {count} frames; frame {frame} (from 0) was asked for."
@@ -119,9 +124,14 @@ def _decode(
         OSError, NotImplementedError, IndexError, struct.error,
     ) as error:  # fmt: skip
         raise ImageReadError(
-            f"The pixels of {path.name} are damaged or cut short ({error}). Export "
+            f"The pixels of {path.name} are damaged or cut short ({_brief(error)}). Export "
             "the file again."
         ) from error
+
+
+def _brief(error: Exception) -> str:
+    """Return the first line of a message: decoders list every plugin they tried."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _technical_facts(dataset: Any) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The regions that an ultrasound DICOM file states: where echoes are, and their scale."""
+"""The regions that an ultrasound DICOM file states, and their scale."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

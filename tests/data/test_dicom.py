@@ -189,3 +189,11 @@ def test_cut_short_and_pictureless_files_are_refused(tmp_path, frame):
     (tmp_path / "b.dcm").write_bytes(b"hello" * 100)
     with pytest.raises(ImageReadError, match=r"b\.dcm"):
         read_image(tmp_path / "b.dcm")
+
+
+def test_an_unreadable_number_of_frames_is_refused():
+    with (
+        pytest.warns(UserWarning, match="Invalid value for VR IS"),
+        pytest.raises(ImageReadError, match="number of frames"),
+    ):
+        read_image(get_testdata_file("badVR.dcm"))

@@ -124,8 +124,8 @@ def _decode(
         OSError, NotImplementedError, IndexError, struct.error,
     ) as error:  # fmt: skip
         raise ImageReadError(
-            f"The pixels of {path.name} are damaged or cut short ({_brief(error)}). Export "
-            "the file again."
+            f"The pixels of {path.name} are damaged or cut short "
+            f"({_brief(error)}). Export the file again."
         ) from error
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
-from scipy.ndimage import grey_erosion
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from napari_segmoe.session.classes import ClassTable
 from napari_segmoe.session.objects import ObjectRecord
@@ -34,9 +34,10 @@ def draw_outlined(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
         return drawn
     y0, y1, x0, x1 = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
     crop = np.pad(labels[y0:y1, x0:x1].astype(np.int64), side // 2)
-    inner = grey_erosion(crop, size=(side, side), mode="constant", cval=0)
+    lowest = minimum_filter(crop, size=side, mode="constant")
+    highest = maximum_filter(crop, size=side, mode="constant")
     half = side // 2
-    outline = (crop > 0) & (inner != crop)
+    outline = (crop > 0) & (lowest != highest)
     view = drawn[y0:y1, x0:x1]
     view[outline[half:-half, half:-half]] += 1
     return drawn

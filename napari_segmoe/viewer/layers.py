@@ -47,6 +47,7 @@ class LayerSync:
         self._session = session
         self._image: Image | None = None
         self._layers: dict[str, Layer] = {}
+        self._refused: Image | None = None  # said already what is wrong with it
         self._is_ours = False  # we change layers ourselves: ignore their events
         self._gestures = Gestures(session)
         # viewer -> session
@@ -135,6 +136,7 @@ class LayerSync:
             chosen = make_session_image(image, self._viewer.dims.current_step)
         except SegmoeError as error:
             self._session.report(error)
+            self._refused = image
             return False
         self._session.choose_image(chosen)
         return True
@@ -147,7 +149,8 @@ class LayerSync:
         self._image = None
 
     def _on_active_changed(self, event: Any) -> None:
-        if is_image(event.value) and not self._is_ours:
+        is_new = is_image(event.value) and event.value is not self._refused
+        if is_new and not self._is_ours:
             self.choose(event.value)
 
     def _on_layer_inserted(self, event: Any) -> None:

@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
 SAMPLES = (
-    ("breast_phantom", "Breast ultrasound phantom"),
+    ("phantom_malignant", "Breast ultrasound phantom"),
     ("immunohistochemistry", "Immunohistochemistry"),
 )
 

@@ -1,0 +1,106 @@
+"""Make the README's pictures: the real dock, the shipped weights, a made-up scan.
+
+Run `python benchmarks/make_screenshots.py`; without a screen, `xvfb-run -a -s
+"-screen 0 1600x1100x24" python benchmarks/make_screenshots.py`. Then look at them.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+SAMPLE_KIND = "malignant"
+WINDOW_PX = (1280, 860)
+LONGEST_WAIT_MS = 120_000
+
+
+def main() -> int:
+    """Open the window, click, commit, and keep a picture of each step."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", default="breast_ultrasound", help="name or path")
+    parser.add_argument("--out", type=Path, default=IMAGES)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    # Before napari is first imported: a user's settings stay as they are.
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
+        viewer, dock = _open_window(arguments.weights)
+        _make_pictures(viewer, dock, arguments.out)
+        viewer.close()
+    return 0
+
+
+def _open_window(weights: str) -> tuple[Any, Any]:
+    import napari
+
+    from napari_segmoe.session.torch_backend import load_torch_predictor
+    from napari_segmoe.widgets.main_widget import PLUGIN, make_main_widget
+
+    def load(_: object, *, device: str) -> Any:
+        return load_torch_predictor(weights, device=device)
+
+    viewer = napari.Viewer(title="SegMoE", show=True)
+    viewer.window.resize(*WINDOW_PX)
+    dock = make_main_widget(viewer, load_predictor=load)
+    viewer.window.add_dock_widget(dock, name="SegMoE", area="right")
+    viewer.open_sample(PLUGIN, f"phantom_{SAMPLE_KIND}")
+    _settle(1500)
+    viewer.reset_view()
+    return viewer, dock
+
+
+def _make_pictures(viewer: Any, dock: Any, out: Path) -> None:
+    y, x = _middle_of_the_lesion()
+    session = dock.session
+    session.prompting.add_click(y, x)
+    _wait_until(lambda: session.prediction is not None and not session.is_busy)
+    _picture(viewer, out / "dock.png")
+    if not session.prediction.mask.any():
+        raise SystemExit("The weights see no lesion under the click; use others.")
+    session.annotation.commit()
+    _wait_until(lambda: not session.is_busy)
+    dock.tabs.setCurrentIndex(1)
+    _picture(viewer, out / "objects.png")
+
+
+def _middle_of_the_lesion() -> tuple[float, float]:
+    """Click where a person would: the point of the truth farthest from its edge."""
+    from napari_segmoe.data.click_simulation import next_click
+    from napari_segmoe.data.phantom import make_breast_phantom
+    from napari_segmoe.viewer.samples import _SEED
+
+    truth = make_breast_phantom(_SEED, kind=SAMPLE_KIND).mask
+    click = next_click(truth & False, truth)
+    assert click is not None, "a phantom has a lesion"
+    return click.y, click.x
+
+
+def _picture(viewer: Any, path: Path) -> None:
+    _settle(800)
+    viewer.window.screenshot(str(path), flash=False)
+    print(path)
+
+
+def _settle(milliseconds: int) -> None:
+    """Let the event loop run for a while."""
+    from qtpy.QtCore import QEventLoop, QTimer
+
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
+def _wait_until(is_done: Callable[[], bool]) -> None:
+    for _ in range(LONGEST_WAIT_MS // 50):
+        if is_done():
+            return
+        _settle(50)
+    raise TimeoutError(f"The window did not answer in {LONGEST_WAIT_MS // 1000} s.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """What a predictor is scored on: an image, its true objects and its true class."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_segmoe.data.folder import DataFolder, DataItem, read_data_folder
 from napari_segmoe.data.images import read_image
-from napari_segmoe.data.masks import MaskImage, read_mask
+from napari_segmoe.data.masks import MaskImage, MaskKind, read_mask
 from napari_segmoe.errors import DataFolderError, SplitError
 from napari_segmoe.training.metrics import label_components
 from napari_segmoe.types import Click, LoadedImage, Mask, Modality, Prediction, Spacing
@@ -114,8 +114,15 @@ def choose_items(
     return folder, items[:limit]
 
 
-def read_case(item: DataItem) -> Case:
+def read_case(item: DataItem, kind: MaskKind | None = None) -> Case:
     """Read one image and its mask.
+
+    Parameters
+    ----------
+    item : DataItem
+        The image.
+    kind : MaskKind, optional
+        What the folder's masks hold. Default: judged from this mask alone.
 
     Raises
     ------
@@ -130,13 +137,9 @@ def read_case(item: DataItem) -> Case:
             "Add it to masks/, or leave the image out of the split."
         )
     image = read_image(item.image_path)
-    mask = read_mask(item.mask_path, image.pixels.shape[:2])
+    shape = image.pixels.shape[:2]
+    mask = read_mask(item.mask_path, (shape[0], shape[1]), kind=kind)
     return Case(item, image, mask.labels > 0, _true_objects(mask))
-
-
-def read_cases(items: Sequence[DataItem]) -> Iterator[Case]:
-    """Read images one after another, so that only one is in memory."""
-    return (read_case(item) for item in items)
 
 
 def count_leaky_groups(folder: DataFolder, items: Sequence[DataItem]) -> str | None:
@@ -156,11 +159,11 @@ def count_leaky_groups(folder: DataFolder, items: Sequence[DataItem]) -> str | N
 
 def describe_split(folder: DataFolder, split: str) -> dict[str, Any]:
     """Name the data without giving away where it lies."""
-    return {"data": Path(folder.path).name, "split": split}
+    return {"data": folder.path.name, "split": split}
 
 
 def _true_objects(mask: MaskImage) -> NDArray[np.integer]:
-    if "instance" in str(mask.kind):
+    if mask.kind is MaskKind.INSTANCES:
         return mask.labels
     objects = np.zeros(mask.labels.shape, np.int32)
     for value in np.unique(mask.labels[mask.labels > 0]):

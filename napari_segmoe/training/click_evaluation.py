@@ -145,7 +145,13 @@ def evaluate_clicks(
     record = ClickRecord()
     for done, item in enumerate(items, start=1):
         rng = np.random.default_rng([options.seed, done])
-        _click_through(predictor, read_case(item), record, options=options, rng=rng)
+        _click_through(
+            predictor,
+            read_case(item, folder.mask_kind),
+            record,
+            options=options,
+            rng=rng,
+        )
         yield ScoringProgress(done, len(items), item.name)
     report = summarise_clicks(
         record.objects,

@@ -130,7 +130,7 @@ def evaluate_folder(
     folder, items = choose_items(folder, split, limit=limit)
     scores = []
     for done, item in enumerate(items, start=1):
-        scores.append(score_image(predictor, read_case(item)))
+        scores.append(score_image(predictor, read_case(item, folder.mask_kind)))
         yield ScoringProgress(done, len(items), item.name)
     report = summarise(
         scores, tuple(predictor.card.classes), resamples=resamples, seed=seed

@@ -31,3 +31,10 @@ def launch(path: str | Path | None = None, *, sample: str | None = None) -> Any:
     elif sample is not None:
         viewer.open_sample(PLUGIN, sample)
     return viewer
+
+
+def show_until_closed() -> None:
+    """Run the event loop until the last window is closed."""
+    import napari
+
+    napari.run()

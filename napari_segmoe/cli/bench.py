@@ -1,0 +1,115 @@
+"""`segmoe bench`: the promised ratios, measured on this machine in one run."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+
+from napari_segmoe.cli import console, options
+from napari_segmoe.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measured figure and what was promised of it.
+
+    Attributes
+    ----------
+    name : str
+        What was measured.
+    value : float or None
+        None where it could not be measured; ``note`` says why.
+    bound : float
+        The promise.
+    unit : str
+        "ratio", "ms", "count" and so on.
+    at_least : bool
+        Whether the value must be at least ``bound``, not at most.
+    note : str
+        How it was measured.
+    """
+
+    name: str
+    value: float | None
+    bound: float
+    unit: str
+    at_least: bool = False
+    note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the promise is kept; False where nothing was measured."""
+        if self.value is None:
+            return False
+        if self.at_least:
+            return self.value >= self.bound
+        return self.value <= self.bound
+
+    def as_row(self) -> dict[str, object]:
+        """Return the entry of `segmoe bench --json`."""
+        return asdict(self) | {"holds": self.holds}
+
+
+def bench(
+    name: Annotated[
+        str | None, typer.Argument(help="import, click, precision or window.")
+    ] = None,
+    device: options.Device = "cpu",
+    threads: options.Threads = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Measure the promised ratios; ends with 0 even where one does not hold."""
+    groups = _groups(device, threads)
+    if name is not None and name not in groups:
+        raise ConfigError(f"No benchmark {name!r}; use one of: {', '.join(groups)}.")
+    chosen = groups if name is None else {name: groups[name]}
+    results: list[Measurement] = []
+    with console.make_progress() as progress:
+        for measure in progress.track(chosen.values(), description="Measuring"):
+            results.extend(measure())
+    if as_json:
+        console.show_json([result.as_row() for result in results])
+        return
+    rows = [
+        (
+            result.name,
+            "-" if result.value is None else f"{result.value:.3g} {result.unit}",
+            f"{'>=' if result.at_least else '<='} {result.bound:g}",
+            "yes" if result.holds else "NO",
+            result.note,
+        )
+        for result in results
+    ]
+    console.show_table("segmoe bench", ("what", "value", "bound", "holds", "how"), rows)
+
+
+def _groups(
+    device: str, threads: int | None
+) -> dict[str, Callable[[], Iterable[Measurement]]]:
+    def measure_imports() -> Iterable[Measurement]:
+        from napari_segmoe.cli.bench_import import measure_imports as measure
+
+        return measure()
+
+    def measure_click() -> Iterable[Measurement]:
+        from napari_segmoe.cli.bench_click import measure_click as measure
+
+        return measure(device, threads)
+
+    def measure_precision() -> Iterable[Measurement]:
+        from napari_segmoe.cli.bench_precision import measure_precision as measure
+
+        return measure(device, threads)
+
+    def measure_window() -> Iterable[Measurement]:
+        from napari_segmoe.cli.bench_window import measure_window as measure
+
+        return measure()
+
+    return {
+        "import": measure_imports,
+        "click": measure_click,
+        "precision": measure_precision,
+        "window": measure_window,
+    }

@@ -1,0 +1,69 @@
+"""Figures of the window, measured by a child process that opens one."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+from napari_segmoe.cli.bench import Measurement
+
+_MODULE = "napari_segmoe.widgets.benchmark_window"
+_SECONDS = 600
+_EXPECTED = (
+    ("cold start: dock to model ready / bare torch and weights", 4.0, "ratio"),
+    ("largest window gap during the cold start", 250.0, "ms"),
+    ("event loop lateness while clicking, p99 over idle", 50.0, "ms"),
+)
+
+
+def measure_window() -> list[Measurement]:
+    """Open a window in a child process and take its figures.
+
+    Returns
+    -------
+    list of Measurement
+        What the child printed as a JSON list; where no window can be opened, one
+        entry a figure without a value, whose note says why.
+    """
+    command = [*_virtual_display(), sys.executable, "-m", _MODULE]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return _nothing(f"no answer within {_SECONDS} s")
+    if answer.returncode != 0:
+        return _nothing((answer.stderr.strip().splitlines() or ["no message"])[-1])
+    try:
+        entries = json.loads(answer.stdout[answer.stdout.index("[") :])
+    except ValueError:
+        return _nothing("the window's process printed no JSON list")
+    return [_measurement(entry) for entry in entries]
+
+
+def _measurement(entry: dict[str, Any]) -> Measurement:
+    return Measurement(
+        name=str(entry["name"]),
+        value=entry["value"],
+        bound=float(entry["bound"]),
+        unit=str(entry.get("unit", "")),
+        at_least=bool(entry.get("at_least", False)),
+        note=str(entry.get("note", "")),
+    )
+
+
+def _nothing(reason: str) -> list[Measurement]:
+    return [
+        Measurement(name, None, bound, unit, note=reason)
+        for name, bound, unit in _EXPECTED
+    ]
+
+
+def _virtual_display() -> list[str]:
+    """Return the words that give a child a display where there is none."""
+    if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY"):
+        return []
+    xvfb = shutil.which("xvfb-run")
+    return [xvfb, "-a", "-s", "-screen 0 1280x1024x24"] if xvfb else []

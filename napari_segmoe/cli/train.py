@@ -1,0 +1,145 @@
+"""`segmoe train`: one training run in its own process."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from napari_segmoe.cli import console
+from napari_segmoe.errors import ConfigError
+
+
+def train(
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder: images/, masks/ and labels.csv.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to make.")] = None,
+    model: Annotated[str | None, typer.Option(help="Preset; see `models`.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Training recipe.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file with any of the settings.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other setting."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out.")
+    ] = False,
+    list_settings: Annotated[
+        bool, typer.Option("--list-settings", help="Show all settings and end.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each event as one line of JSON.")
+    ] = False,
+) -> None:
+    """Train a network on a data folder; the run folder holds all that comes of it."""
+    from napari_segmoe.training.config import make_config
+
+    if list_settings:
+        _show_settings()
+        return
+    named = {"data": data, "out": out, "model": model, "recipe": recipe}
+    values = _stored_values(out, resume=resume)
+    values |= _read_yaml(config) | _parse_settings(settings or ())
+    values |= {key: value for key, value in named.items() if value is not None}
+    missing = [f"--{key}" for key in ("data", "out") if key not in values]
+    if missing:
+        raise ConfigError(f"Training needs {' and '.join(missing)}.")
+    training_config = make_config(**values)
+    from napari_segmoe.training.engine import fit
+
+    events = fit(training_config, resume=resume)
+    _print_lines(events) if as_json else _show_progress(events)
+
+
+def _stored_values(out: Path | None, *, resume: bool) -> dict[str, Any]:
+    """Take the settings of the run that is resumed, so that they need no repeating."""
+    stored = None if out is None else out / "config.yaml"
+    return _read_yaml(stored) if resume and stored and stored.is_file() else {}
+
+
+def _read_yaml(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML: {error}.") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold `name: value` lines.")
+    return values
+
+
+def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    values = {}
+    for setting in settings:
+        key, equals, words = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {setting!r} must be KEY=VALUE, as in epochs=20.")
+        try:
+            value = yaml.safe_load(words)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {setting!r}: the value is not YAML.") from error
+        # YAML reads 3e-4, without a point, as a word: pydantic turns it to a number.
+        values[key.strip().replace("-", "_")] = "" if value is None else value
+    return values
+
+
+def _show_settings() -> None:
+    from napari_segmoe.training.config import TrainingConfig
+
+    rows = []
+    for name, about in TrainingConfig.model_fields.items():
+        default = (
+            "needed"
+            if about.is_required()
+            else str(about.get_default(call_default_factory=True))
+        )
+        rows.append((name, default, about.description or ""))
+    console.show_table("Settings of a run", ("name", "default", "meaning"), rows)
+
+
+def _print_lines(events: Iterable[dict[str, Any]]) -> None:
+    import json
+
+    for event in events:
+        console.show_text(json.dumps(event))
+
+
+def _show_progress(events: Iterator[dict[str, Any]]) -> None:
+    with console.make_progress() as progress:
+        task = progress.add_task("Starting", total=None)
+        for event in events:
+            kind = event["event"]
+            if kind == "progress":
+                progress.update(
+                    task,
+                    description=f"Epoch {event['epoch'] + 1}",
+                    completed=event["step"],
+                    total=event["steps"],
+                )
+            else:
+                progress.console.print(_tell(event), markup=False, highlight=False)
+
+
+def _tell(event: dict[str, Any]) -> str:
+    if event["event"] == "start":
+        return (
+            f"{event['parameters']:,} parameters on {event['device']}; "
+            f"{event['train_images']} images to train on, "
+            f"{event['validation_images']} to validate."
+        )
+    if event["event"] == "epoch":
+        figures = {**event["train"], **event.get("validation", {})}
+        told = ", ".join(
+            f"{name} {value:.4g}"
+            for name, value in figures.items()
+            if isinstance(value, int | float)
+        )
+        best = " (best so far)" if event.get("is_best") else ""
+        return f"Epoch {event['epoch'] + 1}: {told}{best}"
+    shown = (f"{key} {value}" for key, value in event.items() if key != "event")
+    return f"{event['event'].capitalize()}: {', '.join(shown)}"

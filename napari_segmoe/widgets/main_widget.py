@@ -26,6 +26,7 @@ from napari_segmoe.session.torch_backend import TorchDevices, load_torch_predict
 from napari_segmoe.viewer.layers import LayerSync
 from napari_segmoe.viewer.sessions import drop_session, keep_session
 from napari_segmoe.widgets.empty_view import EmptyView
+from napari_segmoe.widgets.none_guard import protect_none
 from napari_segmoe.widgets.objects_view import ObjectsView
 from napari_segmoe.widgets.qt_runner import QtJobRunner
 from napari_segmoe.widgets.segment_view import SegmentView
@@ -139,6 +140,7 @@ def make_main_widget(
     runner : JobRunner or None
         Runs slow work; by default a `QtJobRunner`.
     """
+    protect_none()
     is_default = load_predictor is load_torch_predictor
     reader = TorchDevices() if devices is None and is_default else devices
     session = Session(load_predictor, runner or QtJobRunner(), devices=reader)

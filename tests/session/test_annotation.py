@@ -8,8 +8,7 @@ import pytest
 from napari_segmoe.errors import ClassListError, PromptError
 from napari_segmoe.session.history import EventKind
 from napari_segmoe.session.objects import ClassSource
-
-from .fakes import FakeCard, FakePredictor, make_image, make_session
+from tests.session.fakes import FakeCard, FakePredictor, make_image, make_session
 
 
 def state_of(session) -> str:

@@ -9,8 +9,7 @@ from napari_segmoe.errors import DeviceError, JobError, NoImageError, WeightsErr
 from napari_segmoe.session.options import SegmentOptions
 from napari_segmoe.session.status import Activity
 from napari_segmoe.types import Box, PromptKind
-
-from .fakes import FakePredictor, ManualRunner, make_image, make_session
+from tests.session.fakes import FakePredictor, ManualRunner, make_image, make_session
 
 
 def test_the_session_imports_no_torch_qt_or_napari():

@@ -18,8 +18,7 @@ from napari_segmoe.viewer.our_layers import (
     STROKES,
 )
 from napari_segmoe.viewer.placement import make_session_image, read_spacing_um
-
-from ..session.fakes import make_pixels, make_session
+from tests.session.fakes import make_pixels, make_session
 
 OURS = [OBJECTS, PREDICTION, BOXES, STROKES, PROMPTS]
 

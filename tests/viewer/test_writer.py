@@ -10,8 +10,7 @@ from PIL import Image
 
 from napari_segmoe.errors import PromptError
 from napari_segmoe.viewer.writer import read_rows, save_objects, write_labels
-
-from ..session.fakes import make_session
+from tests.session.fakes import make_session
 
 
 def committed_session():

@@ -1,0 +1,174 @@
+"""Measure the window: cold start, gaps, and lateness while clicks are answered.
+
+``python -m napari_segmoe.widgets.benchmark_window [WEIGHTS]`` prints JSON. Each
+measurement runs in a fresh process; a display is needed (Xvfb will do).
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MODULE = "napari_segmoe.widgets.benchmark_window"
+TICK_MS = 10
+IDLE_MS = 3000
+CLICKS = 10
+PATIENCE_S = 120.0
+BARE = (
+    "import sys, time; start = time.perf_counter();"
+    "import torch; from safetensors.torch import load_file; load_file(sys.argv[1]);"
+    "print(time.perf_counter() - start)"
+)
+
+
+def measure_window(weights: str = "breast_ultrasound") -> dict[str, Any]:
+    """Measure in fresh processes; see `main` for the keys.
+
+    Parameters
+    ----------
+    weights : str
+        Shipped weights or a file.
+
+    Returns
+    -------
+    dict
+        ``cold_start_s`` (image chosen to model ready), ``bare_s`` (import torch and
+        read the weights), ``cold_start_ratio``, ``largest_gap_ms`` (of the window
+        during the cold start), ``idle_p99_ms``, ``clicks_p99_ms``, ``over_idle_ms``,
+        ``click_median_s``.
+    """
+    from napari_segmoe.models.card import find_weights
+
+    path = str(find_weights(weights))
+    _run_bare(path)  # once to warm the disk's cache, for both alike
+    bare_s = min(_run_bare(path) for _ in range(2))
+    found = _run_child(path)
+    found["bare_s"] = bare_s
+    found["cold_start_ratio"] = found["cold_start_s"] / bare_s
+    found["over_idle_ms"] = found["clicks_p99_ms"] - found["idle_p99_ms"]
+    return found
+
+
+def main() -> None:
+    """Print the measurements as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", nargs="?", default="breast_ultrasound")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    wanted = parser.parse_args()
+    found = _measure_here(wanted.weights) if wanted.child else None
+    found = found or measure_window(wanted.weights)
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+
+
+class _Ticker:
+    """Notes when a timer of the window's thread fired."""
+
+    def __init__(self) -> None:
+        from qtpy.QtCore import Qt, QTimer
+
+        self._times: list[float] = []
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._note)
+        self._timer.start(TICK_MS)
+
+    def take_gaps_ms(self) -> NDArray[np.float64]:
+        """Return the gaps between ticks since the last call."""
+        gaps = np.diff(self._times) * 1000
+        self._times = self._times[-1:]
+        return gaps
+
+    def _note(self) -> None:
+        self._times.append(time.perf_counter())
+
+
+def _run_bare(path: str) -> float:
+    command = [sys.executable, "-c", BARE, path]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(answer.stdout.strip().splitlines()[-1])
+
+
+def _run_child(weights: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", MODULE, weights, "--child"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise RuntimeError(f"The window did not start: {answer.stderr.strip()[-500:]}")
+    return dict(json.loads(answer.stdout[answer.stdout.index("{") :]))
+
+
+def _measure_here(weights: str) -> dict[str, Any]:
+    import napari
+
+    from napari_segmoe.data.phantom import make_breast_phantom
+    from napari_segmoe.widgets.main_widget import make_main_widget
+
+    phantom = make_breast_phantom(1)
+    viewer = napari.Viewer(show=True)
+    dock = make_main_widget(viewer)
+    viewer.window.add_dock_widget(dock, name="SegMoE", area="right")
+    session = dock.session
+    session.model.choose(weights=weights)
+    _wait_until(lambda: False, IDLE_MS / 3000)  # first paint
+    metadata = {"modality": "ultrasound"}
+    layer = napari.layers.Image(phantom.image, name="phantom", metadata=metadata)
+    ticker = _Ticker()
+    viewer.add_layer(layer)
+    _wait_until(lambda: False, 0.5)
+    shown_gaps = ticker.take_gaps_ms()
+    start = time.perf_counter()
+    _wait_until(lambda: session.model.is_loaded or session.model.has_failed)
+    cold_s = time.perf_counter() - start + 0.5
+    gaps = ticker.take_gaps_ms()
+    _wait_until(lambda: False, IDLE_MS / 1000)
+    idle = ticker.take_gaps_ms() - TICK_MS
+    clicks_s = _click(session, phantom.mask)
+    late = ticker.take_gaps_ms() - TICK_MS
+    found = {
+        "cold_start_s": cold_s,
+        "largest_gap_ms": float(gaps.max(initial=0)),
+        "largest_gap_with_first_paint_ms": float(shown_gaps.max(initial=0)),
+        "idle_p99_ms": float(np.percentile(idle, 99)),
+        "clicks_p99_ms": float(np.percentile(late, 99)),
+        "click_median_s": float(np.median(clicks_s)),
+        "clicks": len(clicks_s),
+    }
+    session.close()
+    viewer.close()
+    return found
+
+
+def _click(session: Any, truth: NDArray[np.bool_]) -> list[float]:
+    inside = np.argwhere(truth)
+    generator = np.random.default_rng(0)
+    seconds = []
+    for y, x in generator.choice(inside, CLICKS):
+        start = time.perf_counter()
+        session.prompting.add_click(float(y), float(x))
+        _wait_until(lambda: not session.is_busy)
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def _wait_until(is_met: Any, seconds: float = PATIENCE_S) -> None:
+    """Run the event loop until ``is_met``, at most ``seconds``."""
+    from qtpy.QtCore import QEventLoop, QTimer
+
+    loop, end = QEventLoop(), time.perf_counter() + seconds
+    timer = QTimer()
+
+    def check() -> None:
+        if is_met() or time.perf_counter() > end:
+            loop.quit()
+
+    timer.timeout.connect(check)
+    timer.start(5)
+    loop.exec()
+
+
+if __name__ == "__main__":
+    main()

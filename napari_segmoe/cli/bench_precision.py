@@ -26,7 +26,8 @@ def measure_precision(device: str, threads: int | None) -> list[Measurement]:
     """
     chosen, plain = make_subject(device, threads), make_subject(device, threads)
     plain.network.precision = torch.float32
-    plain.network.model.to(memory_format=torch.contiguous_format)
+    for value in plain.network.model.parameters():
+        value.data = value.data.contiguous()
 
     def click_chosen() -> object:
         return chosen.predictor.predict((chosen.click,))

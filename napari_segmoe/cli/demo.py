@@ -108,8 +108,8 @@ def click_phantom(predictor: Any, out: Path, *, seed: int) -> dict[str, Any]:
 
 def _tell(report: dict[str, Any], out: Path) -> str:
     y, x = report["click"]
-    classes = report["classes"] or {}
-    best = max(classes, key=classes.get, default=None)
+    classes: dict[str, float] = report["classes"] or {}
+    best = max(classes, key=lambda name: classes[name], default=None)
     named = f"{best} ({100 * classes[best]:.0f} %)" if best else "without a class"
     return (
         f"One click at y={y:.0f}, x={x:.0f}: {named}, IoU {report['iou']:.3f} with the "

@@ -171,7 +171,8 @@ def _check_qt() -> Finding:
         if find_spec(binding) is None:
             continue
         ok, output = _run_python(
-            f"import {binding}.QtWidgets as q, {binding}.QtCore as c; print(c.qVersion())"
+            f"import {binding}.QtWidgets, {binding}.QtCore as core;"
+            "print(core.qVersion())"
         )
         if ok:
             return Finding("Qt", True, f"{binding}, Qt {output}")

@@ -73,7 +73,7 @@ def _enlarge(pixels: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
 
 
 def _colour_of(item: SegmentedObject, classes: Sequence[str]) -> tuple[int, int, int]:
-    if item.class_name not in classes:
+    if item.class_name is None or item.class_name not in classes:
         return _UNKNOWN if classes else _COLOURS[0]
     return _COLOURS[list(classes).index(item.class_name) % len(_COLOURS)]
 

@@ -9,7 +9,7 @@ from napari_segmoe.cli import console, options
 from napari_segmoe.cli.files import write_report
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     data: options.Data,
     weights: options.Weights = options.DEFAULT_WEIGHTS,
     split: options.Split = "test",
@@ -34,7 +34,7 @@ def evaluate(
     _hand_out(report, out, as_json, title=f"{weights} on {split}, automatic mode")
 
 
-def clicks(
+def clicks(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     data: options.Data,
     weights: options.Weights = options.DEFAULT_WEIGHTS,
     split: options.Split = "test",

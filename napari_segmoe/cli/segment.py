@@ -28,7 +28,7 @@ class Request:
         return bool(self.clicks) or self.box is not None
 
 
-def segment(
+def segment(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     out: Annotated[Path, typer.Option(help="Folder for masks, JSON and overlays.")],
     weights: options.Weights = options.DEFAULT_WEIGHTS,
@@ -86,7 +86,8 @@ def _segment_all(
     predictor: Any, images: Sequence[Path], request: Request, *, out: Path
 ) -> tuple[list[dict[str, Any]], list[SegmoeError]]:
     """Answer each image; a bad one is said and does not stop the others."""
-    answers, failures = [], []
+    answers: list[dict[str, Any]] = []
+    failures: list[SegmoeError] = []
     with console.make_progress() as progress:
         for path in progress.track(images, description="Segmenting"):
             try:

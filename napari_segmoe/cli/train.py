@@ -11,7 +11,7 @@ from napari_segmoe.cli import console
 from napari_segmoe.errors import ConfigError
 
 
-def train(
+def train(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     data: Annotated[
         Path | None, typer.Option(help="Data folder: images/, masks/ and labels.csv.")
     ] = None,

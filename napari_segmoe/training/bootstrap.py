@@ -1,11 +1,19 @@
 """Confidence intervals by drawing the images again."""
 
 from collections.abc import Callable, Sequence
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 Statistic = Callable[..., float]
+
+
+class BootstrapOptions(TypedDict):
+    """Size and seed of a bootstrap, as keyword arguments."""
+
+    resamples: int
+    seed: int
 
 
 def bootstrap_interval(

@@ -88,7 +88,7 @@ class ObjectRun:
     """
 
     group: str
-    class_name: str
+    class_name: str | None
     iou: tuple[float, ...]
     iou_from_automatic: tuple[float, ...]
     probabilities: tuple[dict[str, float] | None, ...]

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from napari_segmoe.training.bootstrap import bootstrap_interval
+from napari_segmoe.training.bootstrap import BootstrapOptions, bootstrap_interval
 from napari_segmoe.training.evaluation import class_figures
 
 REPORTED_CLICKS = (1, 2, 3, 5, 10)
@@ -25,7 +25,7 @@ class RecordedObject(Protocol):
         ...
 
     @property
-    def class_name(self) -> str:
+    def class_name(self) -> str | None:
         """True class of its image."""
         ...
 
@@ -64,7 +64,7 @@ class ClickReportOptions:
     seed: int = 0
 
     @property
-    def bootstrap(self) -> dict[str, int]:
+    def bootstrap(self) -> BootstrapOptions:
         """Keyword arguments of `bootstrap_interval`."""
         return {"resamples": self.resamples, "seed": self.seed}
 
@@ -184,7 +184,7 @@ def _classes_after(
         rows = [_probabilities(run, count) or {} for run in answered]
         figures = class_figures(
             np.array([[row.get(name, 0.0) for name in classes] for row in rows]),
-            np.array([classes.index(run.class_name) for run in answered]),
+            np.array([list(classes).index(run.class_name or "") for run in answered]),
             [run.group for run in answered],
             options.bootstrap,
         )

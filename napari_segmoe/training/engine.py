@@ -87,7 +87,7 @@ class _Run:
         self.options = options
         with _seeded(config.seed):
             model = create_model(config.model, **options)
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         load_starting_weights(self.model, config)
         self.average = WeightAverage(self.model, decay=config.ema_decay)
         self.average.average.to(fabric.device)
@@ -292,7 +292,7 @@ class _Run:
 
 
 def _make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    encoder = list(model.encoder.parameters())  # type: ignore[union-attr,operator]
+    encoder = list(model.encoder.parameters())  # type: ignore[union-attr]
     known = {id(parameter) for parameter in encoder}
     rest = [value for value in model.parameters() if id(value) not in known]
     slow = config.learning_rate * config.encoder_rate_factor

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_segmoe.data.folder import DataFolder
 from napari_segmoe.training import class_metrics
-from napari_segmoe.training.bootstrap import bootstrap_interval
+from napari_segmoe.training.bootstrap import BootstrapOptions, bootstrap_interval
 from napari_segmoe.training.cases import (
     Case,
     ScoredPredictor,
@@ -46,7 +46,8 @@ class ImageScores:
     Attributes
     ----------
     name, group, class_name : str
-        Which image it is; ``class_name`` is the true class.
+        Which image it is; ``class_name`` is the true class
+        (None where it is not told).
     has_truth, is_marked : bool
         Whether the truth has an object, and whether the answer marks anything.
     overlap : Overlap
@@ -61,7 +62,7 @@ class ImageScores:
 
     name: str
     group: str
-    class_name: str
+    class_name: str | None
     has_truth: bool
     is_marked: bool
     overlap: Overlap
@@ -187,7 +188,7 @@ def summarise(
         pooled values), "classification" (None where the data has a class that the
         weights do not know), "normal_images_marked" (None without such images).
     """
-    options = {"resamples": resamples, "seed": seed}
+    options: BootstrapOptions = {"resamples": resamples, "seed": seed}
     with_object = [score for score in scores if score.has_truth]
     without = [score for score in scores if not score.has_truth]
     return {
@@ -211,7 +212,7 @@ def class_figures(
     probabilities: NDArray[np.float64],
     truth: NDArray[np.intp],
     groups: Sequence[str],
-    options: Mapping[str, int],
+    options: BootstrapOptions,
 ) -> dict[str, Any]:
     """Score class probabilities, each figure with its interval.
 
@@ -223,7 +224,7 @@ def class_figures(
         Class indices.
     groups : sequence of str
         Group of each row, drawn together.
-    options : mapping
+    options : BootstrapOptions
         ``resamples`` and ``seed`` of the bootstrap.
 
     Returns
@@ -261,7 +262,7 @@ def _answer_at_half(
 
 
 def _segmentation(
-    scores: Sequence[ImageScores], options: Mapping[str, int]
+    scores: Sequence[ImageScores], options: BootstrapOptions
 ) -> dict[str, Any]:
     figures = _pooled_and_mean(scores, options)
     measured = [score for score in scores if score.hd95 is not None]
@@ -276,7 +277,7 @@ def _segmentation(
 
 
 def _pooled_and_mean(
-    scores: Sequence[ImageScores], options: Mapping[str, int]
+    scores: Sequence[ImageScores], options: BootstrapOptions
 ) -> dict[str, Any]:
     pooled = pool_overlaps(score.overlap for score in scores)
     return {
@@ -288,16 +289,17 @@ def _pooled_and_mean(
 
 
 def _classification(
-    scores: Sequence[ImageScores], classes: Sequence[str], options: Mapping[str, int]
+    scores: Sequence[ImageScores], classes: Sequence[str], options: BootstrapOptions
 ) -> dict[str, Any] | None:
     if not {score.class_name for score in scores} <= set(classes):
         return None
+    index_of = {name: index for index, name in enumerate(classes)}
     answered = [score for score in scores if score.probabilities is not None]
     if not answered:
         return None
     rows = [score.probabilities or {} for score in answered]
     probabilities = np.array([[row.get(name, 0.0) for name in classes] for row in rows])
-    truth = np.array([classes.index(score.class_name) for score in answered])
+    truth = np.array([index_of[score.class_name or ""] for score in answered])
     figures = class_figures(
         probabilities, truth, [score.group for score in answered], options
     )
@@ -311,7 +313,7 @@ def _classification(
 
 
 def _mean(
-    values: Sequence[float], scores: Sequence[ImageScores], options: Mapping[str, int]
+    values: Sequence[float], scores: Sequence[ImageScores], options: BootstrapOptions
 ) -> dict[str, float | None]:
     return bootstrap_interval(
         values, groups=[score.group for score in scores], **options

@@ -95,7 +95,7 @@ class MultitaskStep(nn.Module):
         if getattr(self.model, "region_head", None) is not None:
             pooled = batch.pooled[:, None, None, None]
             mask = torch.where(pooled, batch.truth, probability.detach())
-            scores = self.model.classify_region(output, mask)
+            scores = self.model.classify_region(output, mask)  # type: ignore[operator]
             parts["object_class"] = focal_cross_entropy(
                 scores.float(), batch.object_class
             )

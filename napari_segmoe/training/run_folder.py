@@ -1,7 +1,6 @@
 """The folder of one run: configuration, events, weights, state, metrics."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ class RunFolder:
         partial = self.path / ".state.partial"
         try:
             torch.save(state, partial)
-            os.replace(partial, self.path / "state.pt")
+            partial.replace(self.path / "state.pt")
         except (OSError, RuntimeError) as error:
             partial.unlink(missing_ok=True)
             raise RunFolderError(
@@ -123,4 +122,4 @@ class RunFolder:
         """Write metrics.json, atomically."""
         partial = self.path / ".metrics.partial"
         partial.write_text(json.dumps(metrics, indent=1), encoding="utf-8")
-        os.replace(partial, self.path / "metrics.json")
+        partial.replace(self.path / "metrics.json")

@@ -1,9 +1,8 @@
 """Samples as functions of (seed, epoch, index): warp, question and first prompt."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
@@ -57,7 +56,7 @@ class Sample:
     def maps(self) -> NDArray[np.float32]:
         """Return the prompt maps, (5, n, n)."""
         return draw_prompts(
-            self.truth.shape,  # type: ignore[arg-type]
+            self.truth.shape,
             clicks=self.prompts.clicks,
             strokes=self.prompts.strokes,
             box=self.prompts.box,
@@ -84,7 +83,7 @@ class SampleOptions:
     output_px: int
     prompt_share: float
     background_share: float
-    strength: WarpStrength = WarpStrength()
+    strength: WarpStrength = field(default_factory=WarpStrength)
 
 
 def draw_sample(

@@ -120,7 +120,7 @@ def _load(
         image_class = list(classes).index(item.class_name)
     object_class = (
         list(object_classes).index(item.class_name)
-        if item.class_name in object_classes
+        if item.class_name is not None and item.class_name in object_classes
         else -1
     )
     images = _image_levels(pixels)

@@ -43,7 +43,7 @@ def find_fan(pixels: NDArray[np.uint8]) -> Mask:
     weight = ndimage.sum_labels(texture, labels, np.arange(1, count + 1))
     size_px = ndimage.sum_labels(areas, labels, np.arange(1, count + 1))
     largest = labels == 1 + int(np.argmax(weight + 1e-3 * size_px))
-    hull: Mask = np.asarray(convex_hull_image(largest), np.bool_)  # type: ignore[no-untyped-call]
+    hull: Mask = np.asarray(convex_hull_image(largest), np.bool_)
     return hull
 
 

@@ -1,6 +1,7 @@
 """Draw prompts as the maps that a prompt stem reads."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,9 +79,7 @@ def _stroke_pixels(stroke: Stroke, shape: tuple[int, int]) -> Pixels:
     points = [(round(y), round(x)) for y, x in stroke.points]
     if len(points) == 1:
         points = points * 2
-    pieces = [
-        line(*start, *end) for start, end in zip(points, points[1:], strict=False)
-    ]
+    pieces = [line(*start, *end) for start, end in pairwise(points)]
     rows = np.concatenate([piece[0] for piece in pieces])
     columns = np.concatenate([piece[1] for piece in pieces])
     offsets = np.arange(-1, 2)

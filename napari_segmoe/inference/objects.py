@@ -49,7 +49,7 @@ def describe_object(
     y0, y1 = int(rows[0]), int(rows[-1]) + 1
     x0, x1 = int(columns[0]), int(columns[-1]) + 1
     crop = mask[y0:y1, x0:x1]
-    region = regionprops(crop.astype(np.uint8))[0]  # type: ignore[no-untyped-call]
+    region = regionprops(crop.astype(np.uint8))[0]
     spacing_y, spacing_x = spacing_um or (1.0, 1.0)
     area_px = float(crop.sum())
     if class_name is None and probabilities:
@@ -69,9 +69,9 @@ def describe_object(
 
 
 def _outline(crop: NDArray[np.bool_], y0: int, x0: int) -> tuple:
-    parts = label(crop)  # type: ignore[no-untyped-call]
+    parts = label(crop)
     largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
     padded = np.pad(largest, 1).astype(np.float32)
-    outlines = find_contours(padded, 0.5)  # type: ignore[no-untyped-call]
+    outlines = find_contours(padded, 0.5)
     longest = max(outlines, key=len)
     return tuple((float(y) - 1 + y0, float(x) - 1 + x0) for y, x in longest)

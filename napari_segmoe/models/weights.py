@@ -1,7 +1,6 @@
 """Write and read weights: safetensors with a card."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def save_weights(
     partial = path.with_name(f".{path.name}.partial")
     try:
         save_file(tensors, partial, metadata={CARD_KEY: card.model_dump_json()})
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     return card

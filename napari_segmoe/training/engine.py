@@ -315,7 +315,11 @@ def _make_fabric(config: TrainingConfig) -> Fabric:
     precision = config.precision
     if precision is Precision.AUTO:
         precision = _fitting_precision(accelerator)
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision.value)
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        precision=precision.value,  # type: ignore[arg-type]
+    )
     fabric.launch()
     return fabric
 

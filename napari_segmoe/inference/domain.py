@@ -1,0 +1,58 @@
+"""Whether an image is of the kind that weights were made for. Loads no torch."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segmoe.models.card import WeightsCard, list_weights, read_card
+from napari_segmoe.types import Modality
+
+_COLOURED = 0.12
+_COLOURED_SHARE = 0.35
+_GREY = frozenset({Modality.ULTRASOUND, Modality.OCT})
+
+
+def why_class_is_withheld(
+    card: WeightsCard, modality: Modality, pixels: NDArray[np.uint8]
+) -> str | None:
+    """Return a sentence that says why no class is given, or None where one is.
+
+    Parameters
+    ----------
+    card : WeightsCard
+        Of the loaded weights.
+    modality : Modality
+        What is known of the image; where it is UNKNOWN, its colours are looked at.
+    pixels : (H, W) or (H, W, 3) uint8
+    """
+    if card.modality in (Modality.UNKNOWN, modality):
+        return None
+    if modality is Modality.UNKNOWN:
+        if card.modality not in _GREY or not _is_colourful(pixels):
+            return None
+        found = "a colour image"
+    else:
+        found = f"{modality.value} image".replace("unknown ", "")
+        found = f"an {found}" if found[0] in "aeiou" else f"a {found}"
+    return (
+        f"No class: {card.name} was made for {card.modality.value}, this is {found}."
+        f" {_advice(modality)}"
+    )
+
+
+def _advice(modality: Modality) -> str:
+    fitting = [
+        name
+        for name, path in list_weights()
+        if modality is not Modality.UNKNOWN and read_card(path).modality is modality
+    ]
+    if fitting:
+        return f"Choose {' or '.join(fitting)}."
+    return "The mask may still serve; choose the class yourself."
+
+
+def _is_colourful(pixels: NDArray[np.uint8]) -> bool:
+    if pixels.ndim == 2:
+        return False
+    sample = pixels[::4, ::4].astype(np.float32)
+    saturation = (sample.max(axis=2) - sample.min(axis=2)) / 255
+    return float((saturation > _COLOURED).mean()) > _COLOURED_SHARE

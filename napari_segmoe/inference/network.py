@@ -1,0 +1,203 @@
+"""One network on one device: a window of an image in, probabilities out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_segmoe.data.prompt_maps import draw_prompts
+from napari_segmoe.data.windows import Window
+from napari_segmoe.inference.devices import choose_precision
+from napari_segmoe.models.card import WeightsCard
+from napari_segmoe.models.outputs import SegmentationOutput
+from napari_segmoe.types import Prompts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowAnswer:
+    """What the network says of one window.
+
+    Attributes
+    ----------
+    window : Window
+        The window asked about.
+    probability : (n, n) float32
+        Foreground probability on the grid.
+    output : SegmentationOutput
+        Everything else, on the device.
+    """
+
+    window: Window
+    probability: NDArray[np.float32]
+    output: SegmentationOutput
+
+
+class WindowNetwork:
+    """Runs a network on windows of one image.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In eval mode.
+    card : WeightsCard
+        Its input size, normalisation and temperatures.
+    device : torch.device
+    """
+
+    def __init__(
+        self, model: nn.Module, card: WeightsCard, device: torch.device
+    ) -> None:
+        model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.eval().requires_grad_(False)
+        self.card = card
+        self.device = device
+        self.precision = choose_precision(self.model, device)
+        shape = (1, 3, 1, 1)
+        self._mean = torch.tensor(card.mean, device=device).reshape(shape)
+        self._std = torch.tensor(card.std, device=device).reshape(shape)
+        self._image: Tensor | None = None
+        self._grids: dict[Window, Tensor] = {}
+
+    def set_image(self, pixels: NDArray[np.uint8]) -> None:
+        """Take an image, (H, W) or (H, W, 3) uint8."""
+        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        self._image = torch.from_numpy(np.array(planes, order="C"))
+        self._grids.clear()
+
+    @torch.inference_mode()
+    def answer(
+        self,
+        window: Window,
+        prompts: Prompts,
+        previous: NDArray[np.float32] | None = None,
+        *,
+        explain: bool = False,
+    ) -> WindowAnswer:
+        """Return the network's answer.
+
+        Parameters
+        ----------
+        window : Window
+        prompts : Prompts
+            In full-resolution pixels; empty asks for everything.
+        previous : (H, W) float32, optional
+            Full-resolution probability of the answer before.
+        """
+        maps = None
+        if prompts:
+            shape = (window.grid_px, window.grid_px)
+            on_grid = window.prompts_to_grid(prompts)
+            drawn = draw_prompts(
+                shape,
+                clicks=on_grid.clicks,
+                strokes=on_grid.strokes,
+                box=on_grid.box,
+                previous=None if previous is None else self._shrink(previous, window),
+                radius_px=self.card.disk_radius_px,
+            )
+            maps = torch.from_numpy(drawn)[None].to(self.device)
+        with self._autocast():
+            output = self.model(self._grid(window), maps, explain=explain)
+        probability = output.logits.float().sigmoid()[0, 0].cpu().numpy()
+        return WindowAnswer(window, probability, output)
+
+    @torch.inference_mode()
+    def image_classes(self, answer: WindowAnswer) -> NDArray[np.float32] | None:
+        """Return calibrated probabilities of the image's classes, (C,)."""
+        if answer.output.class_logits is None or not self.card.classes:
+            return None
+        scores = answer.output.class_logits.float() / self.card.image_temperature
+        return scores.softmax(dim=1)[0].cpu().numpy()
+
+    @torch.inference_mode()
+    def object_scores(
+        self, answer: WindowAnswer, masks: Sequence[NDArray[np.bool_]]
+    ) -> NDArray[np.float32] | None:
+        """Return uncalibrated scores of objects, (N, C); None without region head.
+
+        Parameters
+        ----------
+        masks : sequence of (H, W) bool
+            Objects in full-resolution pixels; pooled with the answer's probability.
+        """
+        if getattr(self.model, "region_head", None) is None or not masks:
+            return None
+        output = answer.output
+        rows = []
+        for mask in masks:
+            on_grid = self._shrink(mask.astype(np.float32), answer.window)
+            soft = np.where(on_grid > 0.25, np.maximum(answer.probability, on_grid), 0)
+            weight = torch.from_numpy(soft * on_grid)[None, None].to(self.device)
+            scores = self.model.classify_region(output, weight)  # type: ignore[operator]
+            rows.append(scores.float()[0].cpu().numpy())
+        return np.stack(rows)
+
+    def enlarge(
+        self, values: NDArray[np.float32], window: Window, shape: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """Return grid values at full resolution, (H, W); zero outside the window."""
+        side = (window.side, window.side)
+        large = F.interpolate(
+            torch.from_numpy(values)[None, None], size=side, mode="bilinear"
+        )
+        full = np.zeros(shape, np.float32)
+        in_image, in_window = window.overlap(shape)
+        full[in_image] = large[0, 0].numpy()[in_window]
+        return full
+
+    def release(self) -> None:
+        """Forget the image and give the device's memory back."""
+        self._image = None
+        self._grids.clear()
+        self.model.to("cpu")
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _autocast(self) -> torch.autocast:
+        half = self.precision is not torch.float32
+        return torch.autocast(
+            self.device.type,
+            dtype=self.precision if half else torch.bfloat16,
+            enabled=half,
+        )
+
+    def _grid(self, window: Window) -> Tensor:
+        """Return the normalised window, (1, 3, n, n); the last few are kept."""
+        if window not in self._grids:
+            if len(self._grids) >= 4:
+                self._grids.pop(next(iter(self._grids)))
+            self._grids[window] = self._read(window)
+        return self._grids[window]
+
+    def _read(self, window: Window) -> Tensor:
+        if self._image is None:
+            raise RuntimeError("set_image comes first")
+        channels, height, width = self._image.shape
+        in_image, in_window = window.overlap((height, width))
+        square = torch.zeros((1, channels, window.side, window.side))
+        square[0][(slice(None), *in_window)] = self._image[
+            (slice(None), *in_image)
+        ].float()
+        size = (window.grid_px, window.grid_px)
+        small = F.interpolate(square / 255, size=size, mode="bilinear", antialias=True)
+        small = small.clamp(0, 1).expand(1, 3, *size).to(self.device)
+        small = (small - self._mean) / self._std
+        return small.contiguous(memory_format=torch.channels_last)
+
+    def _shrink(
+        self, values: NDArray[np.float32], window: Window
+    ) -> NDArray[np.float32]:
+        in_image, in_window = window.overlap((values.shape[0], values.shape[1]))
+        square = np.zeros((window.side, window.side), np.float32)
+        square[in_window] = values[in_image]
+        size = (window.grid_px, window.grid_px)
+        return F.interpolate(
+            torch.from_numpy(square)[None, None],
+            size=size,
+            mode="bilinear",
+            antialias=True,
+        )[0, 0].numpy()

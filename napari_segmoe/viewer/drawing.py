@@ -57,6 +57,16 @@ def prediction_colours(
     return DirectLabelColormap(color_dict=colours)
 
 
+def has_colours(shown: Any, wanted: DirectLabelColormap) -> bool:
+    """Whether a labels layer's colormap shows the wanted colours already."""
+    if not isinstance(shown, DirectLabelColormap):
+        return False
+    old, new = shown.color_dict, wanted.color_dict
+    return old.keys() == new.keys() and all(
+        np.array_equal(old[key], new[key]) for key in new
+    )
+
+
 def object_colours(
     records: Sequence[ObjectRecord], classes: ClassTable
 ) -> DirectLabelColormap:

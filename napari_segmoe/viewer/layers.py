@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.layers import Image, Labels, Layer, Points
 
 from napari_segmoe.errors import SegmoeError
 from napari_segmoe.session.options import SegmentOptions
 from napari_segmoe.session.session import Session
-from napari_segmoe.types import Prediction, Prompts
+from napari_segmoe.types import Box, Prediction, Prompts, Stroke
 from napari_segmoe.viewer import drawing
 from napari_segmoe.viewer.camera import look_at
 from napari_segmoe.viewer.gestures import Gestures
@@ -25,7 +26,9 @@ from napari_segmoe.viewer.our_layers import (
     make_layer,
 )
 from napari_segmoe.viewer.placement import make_session_image, place_like
+from napari_segmoe.viewer.prompt_drawing import show_box, show_clicks, show_strokes
 
+BOTTOM_TO_TOP = (OBJECTS, PREDICTION, BOXES, STROKES, PROMPTS)
 TRANSFORM_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
@@ -48,6 +51,7 @@ class LayerSync:
         self._image: Image | None = None
         self._layers: dict[str, Layer] = {}
         self._refused: Image | None = None  # said already what is wrong with it
+        self._shown = Prompts()  # what the prompt layers show
         self._is_ours = False  # we change layers ourselves: ignore their events
         self._gestures = Gestures(session)
         # viewer -> session
@@ -104,6 +108,7 @@ class LayerSync:
         """
         if self._image is not None:
             with self._changing():
+                self._raise_ours()
                 self._viewer.layers.selection.active = self._require(PROMPTS)
 
     def zoom_to(self, object_id: int) -> None:
@@ -162,6 +167,7 @@ class LayerSync:
         for role, layer in tuple(self._layers.items()):
             if layer is removed:
                 del self._layers[role]
+                self._shown = Prompts()
         if removed is self._image:
             self._leave_image()
             self._session.close_image()
@@ -176,35 +182,42 @@ class LayerSync:
     def _on_transform_changed(self, event: Any = None) -> None:
         if self._image is None:
             return
+        placing = place_like(self._image)
         for layer in self._layers.values():
-            layer.affine = place_like(self._image)["affine"]
+            layer.units = placing["units"]
+            layer.affine = placing["affine"]
 
     def _on_prompts_changed(self, prompts: Prompts) -> None:
         if self._image is None:
             return
         with self._changing():
-            self._show_clicks(prompts)
-            self._show_boxes_and_strokes(prompts)
+            if prompts.clicks != self._shown.clicks or PROMPTS not in self._layers:
+                show_clicks(self._require(PROMPTS), prompts.clicks)
+            if prompts.box != self._shown.box:
+                show_box(self._require(BOXES), prompts.box)
+            if prompts.strokes != self._shown.strokes:
+                show_strokes(self._require(STROKES), prompts.strokes)
+        self._shown = prompts
         self._gestures.follow_kind(self._require(PROMPTS))
 
     def _on_prediction_changed(self, prediction: Prediction | None) -> None:
-        if self._image is None:
+        if self._image is None or (
+            prediction is None and PREDICTION not in self._layers
+        ):
             return
         with self._changing():
             layer = self._require(PREDICTION)
             if prediction is None:
                 layer.data = np.zeros(self._shape(), np.uint32)
                 return
-            layer.colormap = drawing.prediction_colours(
-                prediction,
-                self._session.classes.table,
-                fill_opacity=self._session.options.fill_opacity,
-            )
+            self._show_colours(layer, prediction)
             layer.data = drawing.draw_outlined(prediction.labels)
 
     def _on_objects_changed(self, box: tuple[int, int, int, int] | None) -> None:
         labels = self._session.annotation.labels
-        if self._image is None or labels is None:
+        records = self._session.annotation.records
+        is_needed = bool(records) or OBJECTS in self._layers
+        if self._image is None or labels is None or not is_needed:
             return
         with self._changing():
             layer = self._require(OBJECTS)
@@ -217,16 +230,19 @@ class LayerSync:
             self._show_features(layer)
 
     def _on_classes_changed(self) -> None:
-        if self._image is not None:
+        if OBJECTS in self._layers:
             with self._changing():
                 self._show_features(self._require(OBJECTS))
-            self._on_prediction_changed(self._session.prediction)
+        self._on_options_changed()
 
-    def _on_options_changed(self, options: SegmentOptions) -> None:
-        self._on_prediction_changed(self._session.prediction)
+    def _on_options_changed(self, _: SegmentOptions | None = None) -> None:
+        prediction = self._session.prediction
+        if prediction is not None and PREDICTION in self._layers:
+            with self._changing():
+                self._show_colours(self._require(PREDICTION), prediction)
 
     def _on_selection_changed(self, object_id: int | None) -> None:
-        if self._image is not None:
+        if OBJECTS in self._layers:
             layer = self._require(OBJECTS)
             layer.selected_label = object_id or self._next_label()
 
@@ -241,41 +257,33 @@ class LayerSync:
             self._on_prompts_changed(self._session.prompts)
 
     def _show_all(self) -> None:
-        with self._changing():
-            # bottom to top: objects lie under the proposal, prompts on top
-            for role in (OBJECTS, PREDICTION, BOXES, STROKES, PROMPTS):
-                self._require(role)
+        self._require(PROMPTS)
         self._on_transform_changed()
         self._on_objects_changed(None)
         self._on_prediction_changed(self._session.prediction)
         self._on_prompts_changed(self._session.prompts)
 
-    def _show_clicks(self, prompts: Prompts) -> None:
-        layer = self._require(PROMPTS)
-        layer.data = np.array([(c.y, c.x) for c in prompts.clicks]).reshape(-1, 2)
-        signs = [c.positive for c in prompts.clicks]
-        colours = [_sign_colour(s) for s in signs]
-        layer.features = {"positive": np.array(signs, bool)}
-        if colours:
-            layer.face_color = colours
-        layer.selected_data = set()
-
-    def _show_boxes_and_strokes(self, prompts: Prompts) -> None:
-        boxes, strokes = self._require(BOXES), self._require(STROKES)
-        boxes.data = []
-        if prompts.box is not None:
-            b = prompts.box
-            corners = [(b.y0, b.x0), (b.y0, b.x1), (b.y1, b.x1), (b.y1, b.x0)]
-            boxes.add_rectangles(np.array(corners))
-        strokes.data = []
-        paths = [(_line(s.points), _sign_colour(s.positive)) for s in prompts.strokes]
-        if paths:
-            strokes.add_paths([p for p, _ in paths], edge_color=[c for _, c in paths])
+    def _show_colours(self, layer: Labels, prediction: Prediction) -> None:
+        colours = drawing.prediction_colours(
+            prediction,
+            self._session.classes.table,
+            fill_opacity=self._session.options.fill_opacity,
+        )
+        if not drawing.has_colours(layer.colormap, colours):
+            layer.colormap = colours
 
     def _show_features(self, layer: Labels) -> None:
         records, table = self._session.annotation.records, self._session.classes.table
         layer.features = drawing.object_features(records, table)
         layer.colormap = drawing.object_colours(records, table)
+
+    def _raise_ours(self) -> None:
+        """Move our layers above an image that was added on top of them."""
+        layers = self._viewer.layers
+        for role in BOTTOM_TO_TOP:
+            layer = self._layers.get(role)
+            if layer is not None and layers.index(layer) < layers.index(self._image):
+                layers.move(layers.index(layer), len(layers))
 
     def _remove_ours(self) -> None:
         with self._changing():
@@ -295,7 +303,7 @@ class LayerSync:
         layer = make_layer(role, self._shape(), place_like(self._image))
         self._layers[role] = layer
         with self._changing():
-            self._viewer.add_layer(layer)
+            self._viewer.layers.insert(self._place_of(role), layer)
             if active is not None and active in self._viewer.layers:
                 self._viewer.layers.selection.active = active
         bind_keys(layer, self._session, self)
@@ -307,19 +315,32 @@ class LayerSync:
             layer.mouse_drag_callbacks.append(self._gestures.select_object)
         return layer
 
+    def _place_of(self, role: str) -> int:
+        """Return the index in the layer list: below what lies above it, else on top."""
+        above = [
+            self._layers.get(r) for r in BOTTOM_TO_TOP[BOTTOM_TO_TOP.index(role) + 1 :]
+        ]
+        layers = self._viewer.layers
+        found = [layers.index(layer) for layer in above if layer in layers]
+        return min(found, default=len(layers))
+
     def _preview(self, points: np.ndarray, *, closed: bool) -> None:
         """Draw the box or stroke that is being dragged, (N, 2) (y, x)."""
-        role = BOXES if closed else STROKES
-        layer: Shapes = self._require(role)
-        self._on_prompts_changed(self._session.prompts)
         if len(points) < 2:
             return
+        line = tuple((float(y), float(x)) for y, x in points)
         with self._changing():
-            colour = _sign_colour(self._session.prompting.is_positive)
             if closed:
-                layer.add_rectangles(points, edge_color=drawing.PROPOSAL_COLOUR)
+                (y0, x0), (y1, x1) = line[0], line[2]
+                show_box(self._require(BOXES), Box(y0, x0, y1, x1))
+                self._shown = replace(self._shown, box=Box(y0, x0, y1, x1))
             else:
-                layer.add_paths(points, edge_color=colour)
+                strokes = (
+                    *self._session.prompts.strokes,
+                    Stroke(line, self._session.prompting.is_positive),
+                )
+                show_strokes(self._require(STROKES), strokes)
+                self._shown = replace(self._shown, strokes=strokes)
 
     def _shape(self) -> tuple[int, int]:
         return self._session.require_image().shape
@@ -340,12 +361,3 @@ class LayerSync:
 def is_image(layer: Any) -> bool:
     """Whether a layer is an image that the user brought."""
     return isinstance(layer, Image) and not is_ours(layer)
-
-
-def _sign_colour(positive: bool) -> str:
-    return drawing.POSITIVE_COLOUR if positive else drawing.NEGATIVE_COLOUR
-
-
-def _line(points: tuple[tuple[float, float], ...]) -> np.ndarray:
-    line = np.array(points)
-    return line if len(line) > 1 else np.concatenate([line, line + 0.01])

@@ -32,6 +32,13 @@ def make_viewer(**placing):
     return viewer, session, sync
 
 
+def use_all_layers(session):
+    session.prompting.add_click(12, 12)
+    session.annotation.commit()
+    session.prompting.add_box(Box(30, 28, 56, 58))
+    session.prompting.add_stroke([(40, 40), (42, 44)])
+
+
 def press(layer, at_data, *, to=None, button=1, modifiers=()):
     """Send a press, moves and a release to the layer's own callbacks."""
 
@@ -61,9 +68,28 @@ def press(layer, at_data, *, to=None, button=1, modifiers=()):
 
 def test_choosing_an_image_makes_our_layers_and_selects_the_prompts():
     viewer, session, _ = make_viewer()
-    assert [layer.name for layer in viewer.layers] == ["scan", *OURS]
+    assert [layer.name for layer in viewer.layers] == ["scan", PROMPTS]
     assert viewer.layers.selection.active.name == PROMPTS
     assert session.image.name == "scan"
+
+
+def test_our_other_layers_come_when_needed_in_their_order():
+    viewer, session, _ = make_viewer()
+    use_all_layers(session)
+    assert [layer.name for layer in viewer.layers] == ["scan", *OURS]
+    assert viewer.layers.selection.active.name == PROMPTS
+
+
+def test_our_layers_rise_above_an_image_that_is_added():
+    viewer, session, sync = make_viewer()
+    use_all_layers(session)
+    viewer.add_image(make_pixels(), name="next")
+    sync.activate_prompts()
+    assert [layer.name for layer in viewer.layers] == ["scan", "next", *OURS]
+    assert session.image.name == "next"
+    assert viewer.layers[OBJECTS].data.max() == 0
+    sync.choose(viewer.layers["scan"])
+    assert viewer.layers[OBJECTS].data.max() == 1
 
 
 def test_an_image_added_later_is_chosen_too():
@@ -126,6 +152,9 @@ def test_drags_draw_boxes_and_strokes_while_these_are_chosen():
 )
 def test_the_transform_of_the_image_is_honoured(placing):
     viewer, session, _ = make_viewer(**placing)
+    use_all_layers(session)
+    session.prompting.reject()
+    session.annotation.delete([1])
     image, prompts = viewer.layers["scan"], viewer.layers[PROMPTS]
     for name in OURS:
         np.testing.assert_allclose(
@@ -149,11 +178,11 @@ def test_our_layers_follow_when_the_image_is_moved():
 @pytest.mark.parametrize("name", OURS)
 def test_a_removed_layer_of_ours_comes_back(name):
     viewer, session, _ = make_viewer()
+    use_all_layers(session)
     viewer.layers.remove(name)
-    session.prompting.add_click(12, 12)
-    session.annotation.commit()
-    session.prompting.add_box(Box(30, 28, 56, 58))
-    session.prompting.add_stroke([(40, 40), (42, 44)])
+    session.annotation.delete([1])
+    session.prompting.reject()
+    use_all_layers(session)
     assert name in viewer.layers
     assert (viewer.layers[OBJECTS].data == 1).sum() == 256
 

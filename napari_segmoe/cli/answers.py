@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from napari_segmoe.cli.files import encode_json, encode_png, write_files
-from napari_segmoe.cli.overlay import draw_overlay
 from napari_segmoe.errors import ConfigError
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.types import Click, LoadedImage, Prediction, SegmentedObject
@@ -64,6 +63,8 @@ def write_answer(
     ConfigError
         If there are more objects than a 16-bit mask can number.
     """
+    from napari_segmoe.cli.overlay import draw_overlay  # brings scipy
+
     largest = int(prediction.labels.max(initial=0))
     if largest > np.iinfo(np.uint16).max:
         raise ConfigError(

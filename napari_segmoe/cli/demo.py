@@ -21,7 +21,7 @@ def demo(
         bool, typer.Option("--headless", help="Write files, open no window.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(
-        "segmoe-demo"
+        "demo-output"
     ),
     weights: options.Weights = options.DEFAULT_WEIGHTS,
     seed: options.Seed = 0,

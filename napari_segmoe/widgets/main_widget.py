@@ -121,7 +121,7 @@ class MainWidget(QWidget):
 
 
 def make_main_widget(
-    viewer: Any,
+    napari_viewer: Any,
     *,
     load_predictor: PredictorLoader = load_torch_predictor,
     devices: DeviceReader | None = None,
@@ -131,8 +131,8 @@ def make_main_widget(
 
     Parameters
     ----------
-    viewer : Viewer
-        The napari viewer.
+    napari_viewer : Viewer
+        The napari viewer; napari passes it to a parameter of this name only.
     load_predictor : PredictorLoader
         Reads weights, on the worker.
     devices : DeviceReader or None
@@ -144,6 +144,9 @@ def make_main_widget(
     is_default = load_predictor is load_torch_predictor
     reader = TorchDevices() if devices is None and is_default else devices
     session = Session(load_predictor, runner or QtJobRunner(), devices=reader)
+    # napari hands plugins a proxy, whose layers are proxies too and never `is` the
+    # viewer's own; sessions and layers are told apart by identity.
+    viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
     keep_session(viewer, session)
     return MainWidget(viewer, session)
 

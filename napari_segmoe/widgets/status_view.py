@@ -32,6 +32,8 @@ ACTIVITY_COLOURS = {
     Activity.FAILED: "#FF5C5C",
 }
 
+POPUP_WIDTH_PX = 200
+
 
 class StatusView(QWidget):
     """A view of what the session works on, and with what.
@@ -170,5 +172,6 @@ def _make_combo(tooltip: str) -> QComboBox:
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
     combo.setMinimumContentsLength(6)
+    combo.view().setMinimumWidth(POPUP_WIDTH_PX)
     combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return combo

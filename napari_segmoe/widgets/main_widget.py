@@ -20,8 +20,12 @@ from qtpy.QtWidgets import (
 from napari_segmoe.errors import SegmoeError
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.jobs import JobRunner
-from napari_segmoe.session.predictor import DeviceReader, PredictorLoader
-from napari_segmoe.session.session import Session
+from napari_segmoe.session.predictor import (
+    DeviceReader,
+    ModelChoice,
+    PredictorLoader,
+)
+from napari_segmoe.session.session import FIRST_CHOICE, Session
 from napari_segmoe.session.torch_backend import TorchDevices, load_torch_predictor
 from napari_segmoe.viewer.layers import LayerSync
 from napari_segmoe.viewer.sessions import drop_session, keep_session
@@ -41,14 +45,24 @@ class MainWidget(QWidget):
 
     Parameters
     ----------
-    viewer : Viewer
-        The viewer the dock belongs to.
-    session : Session
-        Its session.
+    napari_viewer : Viewer
+        The viewer the dock belongs to. napari's menu passes it to a widget class with
+        a parameter of this name, and to nothing else.
+    session : Session or None
+        Its session; by default a new one with the real predictor.
     """
 
-    def __init__(self, viewer: Any, session: Session) -> None:
+    def __init__(self, napari_viewer: Any, session: Session | None = None) -> None:
+        protect_none()
         super().__init__()
+        # napari may hand plugins a proxy, whose layers are proxies too and never `is`
+        # the viewer's own; sessions and layers are told apart by identity.
+        viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        if session is None:
+            session = Session(
+                load_torch_predictor, QtJobRunner(), devices=TorchDevices()
+            )
+        keep_session(viewer, session)
         self._viewer = viewer
         self.session = session
         self.layers = LayerSync(viewer, session)
@@ -121,33 +135,36 @@ class MainWidget(QWidget):
 
 
 def make_main_widget(
-    napari_viewer: Any,
+    viewer: Any,
     *,
     load_predictor: PredictorLoader = load_torch_predictor,
     devices: DeviceReader | None = None,
     runner: JobRunner | None = None,
+    weights: str = FIRST_CHOICE.weights,
 ) -> MainWidget:
-    """Return the dock of a viewer: the one place where a session is made.
+    """Return the dock of a viewer, with another predictor, devices or runner.
 
     Parameters
     ----------
-    napari_viewer : Viewer
-        The napari viewer; napari passes it to a parameter of this name only.
+    viewer : Viewer
+        The napari viewer.
     load_predictor : PredictorLoader
         Reads weights, on the worker.
     devices : DeviceReader or None
         Tells about devices; by default torch's.
     runner : JobRunner or None
         Runs slow work; by default a `QtJobRunner`.
+    weights : str
+        Weights to begin with.
     """
-    protect_none()
     is_default = load_predictor is load_torch_predictor
     reader = TorchDevices() if devices is None and is_default else devices
-    session = Session(load_predictor, runner or QtJobRunner(), devices=reader)
-    # napari hands plugins a proxy, whose layers are proxies too and never `is` the
-    # viewer's own; sessions and layers are told apart by identity.
-    viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-    keep_session(viewer, session)
+    session = Session(
+        load_predictor,
+        runner or QtJobRunner(),
+        devices=reader,
+        choice=ModelChoice(weights),
+    )
     return MainWidget(viewer, session)
 
 

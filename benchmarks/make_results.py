@@ -1,8 +1,9 @@
-"""Write RESULTS.md from the reports of `segmoe evaluate`, `clicks` and `bench`.
+r"""Write RESULTS.md from the reports of `segmoe evaluate`, `clicks` and `bench`.
 
     segmoe evaluate --data ../shared/data/busi --out benchmarks/busi.evaluate.json
     segmoe clicks --data ../shared/data/busi --out benchmarks/busi.clicks.json
-    segmoe evaluate --data ../shared/data/stu_hospital --out benchmarks/stu.evaluate.json
+    segmoe evaluate --data ../shared/data/stu_hospital \
+        --out benchmarks/stu.evaluate.json
     segmoe bench --json > benchmarks/bench.json
     python benchmarks/make_results.py
 
@@ -141,7 +142,7 @@ def render_bench(path: Path) -> str:
     body = [
         [
             row["name"],
-            "–" if row["value"] is None else f"{row['value']:.3g} {row['unit']}",
+            "-" if row["value"] is None else f"{row['value']:.3g} {row['unit']}",
             f"{'≥' if row.get('at_least') else '≤'} {row['bound']:g}",
             "yes" if row["holds"] else "**no**",
             row.get("note", ""),
@@ -159,7 +160,7 @@ def _column(name: str, report: Report) -> str:
 def _cell(value: Any, bound: float | None, at_least: bool) -> str:
     mean = value.get("mean") if isinstance(value, Mapping) else value
     if mean is None:
-        return "–"
+        return "-"
     if isinstance(mean, int):
         return str(mean)
     text = f"{mean:.3f}"

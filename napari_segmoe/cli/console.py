@@ -14,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 Result = TypeVar("Result")
 
@@ -60,8 +61,8 @@ def show_table(
     for column in columns:
         table.add_column(column)
     for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*(Text(cell) for cell in row))  # no markup: "[dicom]" stays
+    Console(markup=False).print(table)
 
 
 def follow(job: Generator[Step, None, Result], title: str) -> Result:

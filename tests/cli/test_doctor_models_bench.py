@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from napari_segmoe.cli import bench_import, bench_window, doctor_checks
+from napari_segmoe.cli import bench_import, bench_window, console, doctor_checks
 from napari_segmoe.cli.bench import Measurement
 from napari_segmoe.cli.running import run
 from napari_segmoe.models.card import list_weights
@@ -98,3 +98,8 @@ def test_a_window_that_does_not_open_leaves_figures_without_value(monkeypatch):
     measurements = bench_window.measure_window()
     assert [m.note for m in measurements] == ["no display"] * 3
     assert not any(m.holds for m in measurements)
+
+
+def test_tables_keep_square_brackets(capsys):
+    console.show_table("t", ("mend",), [('pip install "x[dicom]"',)])
+    assert "[dicom]" in capsys.readouterr().out

@@ -53,8 +53,7 @@ def test_a_lesion_is_clicked_classified_committed_undone_changed_and_saved(
     open_window, busi, tmp_path
 ):
     path, truth = first_lesion(busi)
-    window = open_window(load_predictor=load_torch_predictor)
-    window.session.model.choose(weights=WEIGHTS)
+    window = open_window(weights=WEIGHTS)
     pixels, options, _ = get_image_reader(str(path))(str(path))[0]
     metadata = {**options["metadata"], "modality": "ultrasound"}
     window.viewer.add_image(pixels, **{**options, "metadata": metadata})

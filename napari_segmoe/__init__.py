@@ -22,7 +22,7 @@ _PUBLIC = {
     "read_image": "napari_segmoe.data.images",
 }
 
-__all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604
+__all__ = [*sorted(_PUBLIC), "__version__"]
 
 
 def __getattr__(name: str) -> Any:

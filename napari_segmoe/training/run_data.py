@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from napari_segmoe.data.folder import read_data_folder
+from napari_segmoe.data.folder import DataFolder, read_data_folder
 from napari_segmoe.data.splits import DataItem, split_groups, split_hash
 from napari_segmoe.errors import DataFolderError
 from napari_segmoe.models.card import WeightsCard
@@ -67,8 +67,8 @@ def load_run_data(config: TrainingConfig) -> RunData:
         If nothing is left to train or validate on.
     """
     folder = read_data_folder(config.data)
-    kept = [item for item in folder.select(config.split) if _is_kept(item, config)]
-    train, validation = split_groups(kept, config.validation_fraction, config.seed)
+    train, validation = divide_items(folder, config)
+    kept = [*train, *validation]
     if not train or not validation:
         raise DataFolderError(
             f"{config.data} leaves {len(train)} images to train and"
@@ -86,6 +86,14 @@ def load_run_data(config: TrainingConfig) -> RunData:
         split=_describe_split(train, validation, config),
         notes=tuple(folder.notes),
     )
+
+
+def divide_items(
+    folder: DataFolder, config: TrainingConfig
+) -> tuple[tuple[DataItem, ...], tuple[DataItem, ...]]:
+    """Return the items to train and to validate on; no group is on both sides."""
+    kept = [item for item in folder.select(config.split) if _is_kept(item, config)]
+    return split_groups(kept, config.validation_fraction, config.seed)
 
 
 def _is_kept(item: DataItem, config: TrainingConfig) -> bool:

@@ -23,7 +23,7 @@ def open_immunohistochemistry() -> list[LayerData]:
     """Return the stained colon section that comes with scikit-image."""
     from skimage.data import immunohistochemistry
 
-    pixels: Any = immunohistochemistry()  # type: ignore[no-untyped-call]
+    pixels: Any = immunohistochemistry()
     image = LoadedImage(pixels, modality=Modality.HISTOLOGY)
     return [to_layer(image, name="immunohistochemistry")]
 

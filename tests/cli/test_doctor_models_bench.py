@@ -85,11 +85,13 @@ def test_an_unknown_benchmark_is_wrong_use(capsys):
 
 
 def test_window_figures_come_from_the_child(monkeypatch):
-    entry = {"name": "gap", "value": 90, "bound": 250, "unit": "ms"}
-    answer = subprocess.CompletedProcess([], 0, f"noise\n{json.dumps([entry])}\n", "")
+    figures = {"cold_start_ratio": 2, "largest_gap_ms": 300, "over_idle_ms": 9, "n": 1}
+    answer = subprocess.CompletedProcess([], 0, f"noise\n{json.dumps(figures)}\n", "")
     monkeypatch.setattr(bench_window.subprocess, "run", lambda *_, **__: answer)
-    (measurement,) = bench_window.measure_window()
-    assert (measurement.name, measurement.value, measurement.holds) == ("gap", 90, True)
+    measurements = bench_window.measure_window()
+    assert [m.value for m in measurements] == [2, 300, 9]
+    assert [m.holds for m in measurements] == [True, False, True]
+    assert measurements[0].note == "n 1"
 
 
 def test_a_window_that_does_not_open_leaves_figures_without_value(monkeypatch):

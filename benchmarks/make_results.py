@@ -102,8 +102,8 @@ def main() -> None:
         "Fixed threshold 0.5, no test-time augmentation; mask scores are means per "
         "image over images with a lesion. Bounds are those of the busi test split.\n",
         render_section("Automatic mode", "evaluate", AUTOMATIC),
-        f"For scale: the network's paper reports IoU {100 * PAPER_IOU:.1f} and accuracy "
-        f"{100 * PAPER_ACCURACY:.1f} % on BUSI, on another, easier split: "
+        f"For scale: the network's paper reports IoU {100 * PAPER_IOU:.1f} and "
+        f"accuracy {100 * PAPER_ACCURACY:.1f} % on BUSI, on another, easier split: "
         "near-duplicate images may stand on both sides of it, here never.\n",
         render_section("Simulated clicks", "clicks", INTERACTIVE),
         "Deterministic clicker unless the report's name says otherwise: the next click "

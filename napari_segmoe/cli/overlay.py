@@ -59,7 +59,7 @@ def draw_overlay(
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     for item in prediction.objects:
-        caption = _caption(item, uncertain=prediction.is_uncertain)
+        caption = _caption(item)
         _write_caption(draw, picture.size, item, caption, scale)
     for click in clicks:
         _draw_click(draw, click, scale)
@@ -85,12 +85,14 @@ def _tint(canvas: NDArray[np.uint8], mask: Mask, colour: tuple[int, int, int]) -
     canvas[mask & ~inner] = colour
 
 
-def _caption(item: SegmentedObject, *, uncertain: bool) -> str:
-    if item.class_name is None or not item.probabilities:
-        return f"{item.id}" if item.class_name is None else item.class_name
-    share = item.probabilities[item.class_name]
-    doubt = "uncertain: " if uncertain else ""
-    return f"{doubt}{item.class_name} {100 * share:.0f} %"
+def _caption(item: SegmentedObject) -> str:
+    """Name the class; where it is withheld as uncertain, the most probable one."""
+    shares = item.probabilities
+    if not shares:
+        return item.class_name or f"{item.id}"
+    name = item.class_name or max(shares, key=lambda key: shares[key])
+    doubt = "" if item.class_name else "uncertain: "
+    return f"{doubt}{name} {100 * shares[name]:.0f} %"
 
 
 def _write_caption(

@@ -1,6 +1,7 @@
 """The model of a session: choose, load, release."""
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_segmoe.session.history import EventKind
@@ -51,7 +52,9 @@ class ModelState:
     @property
     def title(self) -> str:
         """Name of the weights for people."""
-        return self.card.title if self.card else self.choice.weights
+        if self.card is None:
+            return Path(self.choice.weights).stem.replace("_", " ")
+        return self.card.title or self.card.name
 
     def choose(self, *, weights: str | None = None, device: str | None = None) -> None:
         """Take other weights or another device; they load at once if needed."""

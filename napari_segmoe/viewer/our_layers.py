@@ -65,8 +65,8 @@ def _make_points(shape: tuple[int, int], common: dict[str, Any]) -> Points:
         features={"positive": np.empty(0, bool)},
         face_color=POSITIVE_COLOUR,
         border_color="white",
-        border_width=0.12,
-        canvas_size_limits=(9, 16),
+        border_width=0.0,
+        canvas_size_limits=(11, 18),
         **common,
     )
     layer.mode = "pan_zoom"

@@ -33,7 +33,7 @@ from napari_segmoe.widgets.objects_model import (
     ObjectsModel,
 )
 
-WIDTHS = (42, 106, 46, 58, 66, 66, 50, 72)
+WIDTHS = (38, 98, 44, 52, 60, 60, 44, 66)
 
 
 class ObjectsView(QWidget):

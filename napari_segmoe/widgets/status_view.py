@@ -1,5 +1,6 @@
 """The head of the dock: status line, image, model and device."""
 
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt
@@ -131,7 +132,8 @@ class StatusView(QWidget):
                 tip = str(path)
                 self._weights.setItemData(at, tip, Qt.ItemDataRole.ToolTipRole)
             if self._weights.findData(choice.weights) < 0:
-                self._weights.addItem(choice.weights.replace("_", " "), choice.weights)
+                title = Path(choice.weights).stem.replace("_", " ")
+                self._weights.addItem(title, choice.weights)
             self._weights.setCurrentIndex(self._weights.findData(choice.weights))
         with signals_blocked(self._device):
             self._device.clear()

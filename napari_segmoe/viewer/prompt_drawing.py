@@ -19,7 +19,9 @@ def show_clicks(layer: Points, clicks: tuple[Click, ...]) -> None:
     layer.data = np.array([(c.y, c.x) for c in clicks]).reshape(-1, 2)
     layer.features = {"positive": np.array(signs, bool)}
     if signs:
-        layer.face_color = [sign_colour(sign) for sign in signs]
+        colours = [sign_colour(sign) for sign in signs]
+        layer.face_color = colours
+        layer.border_color = colours  # smooths the rim, also of a border of width 0
     layer.selected_data = set()
 
 

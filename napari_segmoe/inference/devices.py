@@ -49,7 +49,7 @@ def list_devices() -> tuple[DeviceInfo, ...]:
             found.append(_cuda_device(index))
     if torch.backends.mps.is_available():
         found.append(DeviceInfo("mps", "Apple GPU"))
-    found.append(DeviceInfo("cpu", f"CPU, {torch.get_num_threads()} threads"))
+    found.append(DeviceInfo("cpu", _cpu_title()))
     return tuple(found)
 
 
@@ -89,7 +89,12 @@ def memory_text(device: str) -> str:
     if device == "mps":
         used = torch.mps.current_allocated_memory()
         return f"Apple GPU {used / 2**30:.1f} GB"
-    return f"CPU, {torch.get_num_threads()} threads"
+    return _cpu_title()
+
+
+def _cpu_title() -> str:
+    count = torch.get_num_threads()
+    return f"CPU, {count} thread{'s' if count > 1 else ''}"
 
 
 def choose_precision(model: nn.Module, device: torch.device) -> torch.dtype:

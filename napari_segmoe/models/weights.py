@@ -39,14 +39,22 @@ def save_weights(
         name: _for_storage(tensor, half=half)
         for name, tensor in model.state_dict().items()
     }
-    card = card.model_copy(update={"tensors_sha256": hash_tensors(tensors)})
-    partial = path.with_name(f".{path.name}.partial")
+    return _write(path, tensors, card)
+
+
+def replace_card(path: Path, card: WeightsCard) -> WeightsCard:
+    """Give a weights file another card, atomically; its tensors stay as they are.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read.
+    """
     try:
-        save_file(tensors, partial, metadata={CARD_KEY: card.model_dump_json()})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return card
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} cannot be read: {error}.") from error
+    return _write(path, tensors, card)
 
 
 def load_weights(path: Path) -> tuple[nn.Module, WeightsCard]:
@@ -127,3 +135,14 @@ def _for_storage(tensor: Tensor, *, half: bool) -> Tensor:
     if half and tensor.is_floating_point():
         tensor = tensor.to(torch.float16)
     return tensor.contiguous()
+
+
+def _write(path: Path, tensors: dict[str, Tensor], card: WeightsCard) -> WeightsCard:
+    card = card.model_copy(update={"tensors_sha256": hash_tensors(tensors)})
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        save_file(tensors, partial, metadata={CARD_KEY: card.model_dump_json()})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return card

@@ -1,0 +1,50 @@
+"""Write measured figures into the card of shipped weights; tensors stay as they are.
+
+    python benchmarks/record_metrics.py breast_ultrasound --evaluate E.json --clicks C.json
+
+Run once, after the weights are final: the test split is reported, never chosen on.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from napari_segmoe.models.card import find_weights, read_card
+from napari_segmoe.models.weights import replace_card
+
+_SEGMENTATION = ("dice", "iou", "hd95")
+
+
+def main() -> None:
+    """Read the figures and rewrite the card."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights")
+    parser.add_argument("--evaluate", type=Path, required=True)
+    parser.add_argument("--clicks", type=Path, required=True)
+    options = parser.parse_args()
+    path = find_weights(options.weights)
+    card = read_card(path)
+    test = _summary(_read(options.evaluate), _read(options.clicks))
+    metrics = {name: value for name, value in card.metrics.items() if name != "test"}
+    replace_card(path, card.model_copy(update={"metrics": metrics | {"test": test}}))
+    print(json.dumps(test, indent=1))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _summary(evaluation: dict[str, Any], clicks: dict[str, Any]) -> dict[str, Any]:
+    found = {name: evaluation["segmentation"][name] for name in _SEGMENTATION}
+    found["normal_images_marked"] = evaluation["normal_images_marked"]
+    if evaluation["classification"]:
+        for name in ("accuracy", "auc", "f1"):
+            found[f"class_{name}"] = evaluation["classification"][name]
+    found["click_iou"] = {name: clicks["iou_at"][name] for name in ("1", "3")}
+    found["clicks_to_85"] = clicks["noc"]["85"]
+    return found
+
+
+if __name__ == "__main__":
+    main()

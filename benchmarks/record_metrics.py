@@ -1,6 +1,7 @@
-"""Write measured figures into the card of shipped weights; tensors stay as they are.
+r"""Write measured figures into the card of shipped weights; tensors stay as they are.
 
-    python benchmarks/record_metrics.py breast_ultrasound --evaluate E.json --clicks C.json
+    python benchmarks/record_metrics.py breast_ultrasound \\
+        --evaluate E.json --clicks C.json
 
 Run once, after the weights are final: the test split is reported, never chosen on.
 """

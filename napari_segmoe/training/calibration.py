@@ -95,7 +95,8 @@ def _look_at(
     predictor.set_image(image.pixels, modality=card.modality)
     truth = np.zeros(image.pixels.shape[:2], bool)
     if item.mask_path is not None:
-        truth = read_mask(item.mask_path, truth.shape).labels > 0
+        height, width = image.pixels.shape[:2]
+        truth = read_mask(item.mask_path, (height, width)).labels > 0
     automatic = predictor.predict()
     if automatic.classes and item.class_name in card.classes:
         findings.image_logits.append(_logits(automatic.classes.values()))

@@ -58,14 +58,16 @@ def test_as_many_parameters_train_as_in_the_authors_code(paper):
 
 
 @pytest.mark.parametrize(
-    ("block", "millions"), enumerate((0.138, 0.242, 0.726, 5.818, 20.179))
+    ("block", "millions"), list(enumerate((0.138, 0.242, 0.726, 5.818, 20.179)))
 )
 def test_encoder_blocks_have_their_parameters(paper, block, millions):
     counted = _as_keras_counts(paper.encoder_blocks[block])
     assert round(counted / 1e6, 3) == millions
 
 
-@pytest.mark.parametrize(("level", "millions"), enumerate((1.820, 0.406, 0.110, 0.034)))
+@pytest.mark.parametrize(
+    ("level", "millions"), list(enumerate((1.820, 0.406, 0.110, 0.034)))
+)
 def test_decoder_blocks_have_their_parameters(paper, level, millions):
     assert round(_as_keras_counts(paper.levels[level].block) / 1e6, 3) == millions
 

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_segmoe.data.images import as_uint8_image
 from napari_segmoe.data.windows import whole_window, zoom_window
-from napari_segmoe.errors import NoImageError, PromptError
+from napari_segmoe.errors import NoImageError
 from napari_segmoe.inference.devices import choose_device
 from napari_segmoe.inference.domain import why_class_is_withheld
 from napari_segmoe.inference.explanations import explain_answer
 from napari_segmoe.inference.merging import component_under, merge_click
 from napari_segmoe.inference.network import WindowAnswer, WindowNetwork
 from napari_segmoe.inference.objects import describe_object
+from napari_segmoe.inference.selection import check_prompts, label_objects, touched_by
 from napari_segmoe.models.card import WeightsCard, find_weights
 from napari_segmoe.models.weights import load_weights
 from napari_segmoe.types import (
@@ -35,7 +35,6 @@ from napari_segmoe.types import (
 
 _NOTHING_HERE = "No object here. Click inside one, or draw a box around it."
 _REACH_GRID_PX = 2.0
-_MOST_OBJECTS = 200
 
 
 def load_predictor(
@@ -166,7 +165,7 @@ class SegmentationPredictor:
         if self._image is None:
             raise NoImageError("Set an image first.")
         prompts = Prompts(tuple(clicks), box, tuple(strokes))
-        _check_prompts(prompts, self._image.shape)
+        check_prompts(prompts, self._image.shape)
         if not prompts:
             return self._everything(self._image, locked, explain=explain)
         return self._one_object(
@@ -193,7 +192,7 @@ class SegmentationPredictor:
             mask = np.zeros_like(mask)
         if locked is not None:
             mask &= ~locked
-        labels = _label_objects(mask, card.smallest_object_fraction)
+        labels = label_objects(mask, card.smallest_object_fraction)
         if not labels.any():
             notes = (*notes, "No object was found.")
         return Prediction(
@@ -267,7 +266,7 @@ class SegmentationPredictor:
         obey_px = self.card.disk_radius_px / answer.window.scale
         if before is not None:
             if not prompts.clicks:
-                return _touched(found, prompts)
+                return touched_by(found, prompts)
             newest = prompts.clicks[-1]
             return merge_click(before, found, newest, locked=locked, obey_px=obey_px)
         positive = [click for click in prompts.clicks if click.positive]
@@ -281,7 +280,7 @@ class SegmentationPredictor:
                     return mask
                 return merge_click(mask, mask, newest, locked=locked, obey_px=obey_px)
             return np.zeros_like(mask)
-        return _touched(found, prompts)
+        return touched_by(found, prompts)
 
     def _says_empty(self, scores: NDArray[np.float32]) -> bool:
         empty = self.card.empty_class
@@ -327,26 +326,6 @@ class SegmentationPredictor:
         return tuple(described)
 
 
-def _check_prompts(prompts: Prompts, shape: tuple[int, int]) -> None:
-    points = [(click.y, click.x) for click in prompts.clicks]
-    points += [point for stroke in prompts.strokes for point in stroke.points]
-    for y, x in points:
-        if not (-0.5 <= y < shape[0] - 0.5 and -0.5 <= x < shape[1] - 0.5):
-            raise PromptError(
-                f"The prompt at y = {y:g}, x = {x:g} lies outside the image of"
-                f" {shape[0]} x {shape[1]} px (y, x). Click inside it."
-            )
-    box = prompts.box
-    if box is None:
-        return
-    height = min(box.y1, shape[0]) - max(box.y0, 0)
-    width = min(box.x1, shape[1]) - max(box.x0, 0)
-    if not (height >= 1 and width >= 1):
-        raise PromptError(
-            "The box covers no pixel of the image. Give y0 < y1 and x0 < x1 inside it."
-        )
-
-
 def _as_probability(
     previous: Prediction | NDArray[Any] | None,
 ) -> NDArray[np.float32] | None:
@@ -363,45 +342,6 @@ def _agree(
     """Return probabilities that give back ``mask`` when cut at the threshold."""
     above = np.maximum(probability, np.nextafter(np.float32(threshold), np.float32(1)))
     return np.where(mask, above, np.minimum(probability, np.float32(threshold)))
-
-
-def _touched(found: Mask, prompts: Prompts) -> Mask:
-    """Return the components that a stroke or the box's middle half touches."""
-    labels, count = ndimage.label(found, structure=np.ones((3, 3)))
-    if not count:
-        return found
-    hit: set[int] = set()
-    for stroke in prompts.strokes:
-        if stroke.positive:
-            rows, columns = np.rint(np.array(stroke.points)).astype(int).T
-            hit.update(labels[rows, columns].tolist())
-    for click in prompts.clicks:
-        if click.positive:
-            hit.add(int(labels[round(click.y), round(click.x)]))
-    box = prompts.box
-    if box is not None:
-        y0, x0 = max(int(box.y0), 0), max(int(box.x0), 0)
-        inside = labels[y0 : int(np.ceil(box.y1)), x0 : int(np.ceil(box.x1))]
-        sizes = np.bincount(inside.ravel(), minlength=count + 1)
-        whole = np.bincount(labels.ravel(), minlength=count + 1)
-        hit.update(np.flatnonzero(sizes > 0.5 * np.maximum(whole, 1)).tolist())
-    hit.discard(0)
-    return np.isin(labels, sorted(hit))
-
-
-def _label_objects(mask: Mask, smallest_fraction: float) -> NDArray[np.uint32]:
-    """Return object ids, largest first; specks are dropped."""
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    sizes[0] = 0
-    order = [
-        index
-        for index in np.argsort(-sizes, kind="stable")
-        if sizes[index] > 0 and sizes[index] >= smallest_fraction * mask.size
-    ][:_MOST_OBJECTS]
-    table = np.zeros(count + 1, np.uint32)
-    table[order] = np.arange(1, len(order) + 1)
-    return table[labels]
 
 
 def _named(names: Sequence[str], values: NDArray[np.float32]) -> Mapping[str, float]:

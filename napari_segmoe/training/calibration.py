@@ -18,7 +18,7 @@ from napari_segmoe.types import Mask
 _EMPTY_STEPS = np.linspace(0.3, 1.0, 29)
 _REFUSE_STEPS = np.linspace(0.5, 0.95, 46)
 _ALLOWED_DICE_LOSS = 0.002
-_ALLOWED_REFUSALS = 0.025
+_WANTED_REFUSALS = 0.75
 
 
 @dataclass(slots=True)
@@ -31,7 +31,6 @@ class _Findings:
     object_truth: list[int] = field(default_factory=list)
     empty_probability: list[float] = field(default_factory=list)
     dice: list[float | None] = field(default_factory=list)
-    peaks_inside: list[float] = field(default_factory=list)
     peaks_outside: list[float] = field(default_factory=list)
 
 
@@ -58,8 +57,9 @@ def calibrate(
     Notes
     -----
     The empty class silences the automatic mode from the lowest probability that
-    costs at most 0.002 of Dice; a first click is refused below the highest peak
-    probability that refuses at most 2.5 % of clicks inside objects.
+    costs at most 0.002 of Dice; a first click is refused below the lowest peak
+    probability that refuses 75 % of clicks on background, since a click on an object
+    that is refused annoys more than one on nothing that is answered.
     """
     findings = _Findings()
     rng = np.random.default_rng(seed)
@@ -118,7 +118,6 @@ def _click_inside(
     if click is None:
         return
     answer = predictor.predict([click])
-    findings.peaks_inside.append(float(answer.probability[answer.mask].max(initial=0)))
     names = predictor.card.object_classes
     if answer.classes and item.class_name in names:
         findings.object_logits.append(_logits(answer.classes.values()))
@@ -152,14 +151,11 @@ def _choose_empty(findings: _Findings) -> float:
 
 
 def _choose_refusal(findings: _Findings) -> float:
-    inside = np.array(findings.peaks_inside)
-    best = float(_REFUSE_STEPS[0])
-    base = float((inside < best).mean()) if inside.size else 0.0
+    outside = np.array(findings.peaks_outside)
     for threshold in _REFUSE_STEPS:
-        refused = float((inside < threshold).mean()) if inside.size else 0.0
-        if refused <= max(base, _ALLOWED_REFUSALS):
-            best = float(threshold)
-    return best
+        if outside.size and float((outside < threshold).mean()) >= _WANTED_REFUSALS:
+            return float(threshold)
+    return float(_REFUSE_STEPS[0])
 
 
 def _logits(probabilities: Iterable[float]) -> NDArray[np.float64]:

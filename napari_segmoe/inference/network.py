@@ -1,5 +1,6 @@
 """One network on one device: a window of an image in, probabilities out."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from napari_segmoe.inference.devices import choose_precision
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.outputs import SegmentationOutput
 from napari_segmoe.types import Prompts
+
+_LARGEST_SCORE = 8.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +105,8 @@ class WindowNetwork:
             maps = torch.from_numpy(drawn)[None].to(self.device)
         with self._autocast():
             output = self.model(self._grid(window), maps, explain=explain)
-        probability = output.logits.float().sigmoid()[0, 0].cpu().numpy()
+        scores = _smooth(output.logits.float(), self.card.smoothing_px)
+        probability = scores.sigmoid()[0, 0].cpu().numpy()
         return WindowAnswer(window, probability, output)
 
     @torch.inference_mode()
@@ -201,3 +205,18 @@ class WindowNetwork:
             mode="bilinear",
             antialias=True,
         )[0, 0].numpy()
+
+
+def _smooth(scores: Tensor, sigma: float) -> Tensor:
+    """Return scores, (1, 1, n, n), clipped and blurred by a Gaussian."""
+    if sigma == 0:
+        return scores
+    reach = math.ceil(3 * sigma)
+    axis = torch.arange(-reach, reach + 1, device=scores.device, dtype=scores.dtype)
+    kernel = torch.exp(-(axis**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    padded = F.pad(
+        scores.clamp(-_LARGEST_SCORE, _LARGEST_SCORE), (reach,) * 4, mode="replicate"
+    )
+    rows = F.conv2d(padded, kernel[None, None, :, None])
+    return F.conv2d(rows, kernel[None, None, None, :])

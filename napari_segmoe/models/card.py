@@ -46,6 +46,12 @@ class WeightsCard(BaseModel):
     prompt_channels: int = Field(default=0, description="0: takes no prompts.")
     disk_radius_px: int = Field(default=5, description="Click disk, network pixels.")
     mask_threshold: float = 0.5
+    smoothing_px: float = Field(
+        default=0.0,
+        ge=0,
+        description="Gaussian on the mask scores, network pixels: transposed"
+        " convolutions leave a comb along edges.",
+    )
     smallest_object_fraction: float = Field(
         default=5e-4, description="Objects below this share of the image are dropped."
     )

@@ -3,7 +3,12 @@ import json
 import pytest
 import torch
 
-from napari_segmoe.errors import RunFolderError, TrainingError, WeightsError
+from napari_segmoe.errors import (
+    ConfigError,
+    RunFolderError,
+    TrainingError,
+    WeightsError,
+)
 from napari_segmoe.models.weights import load_weights
 from napari_segmoe.training import engine
 from napari_segmoe.training.config import make_config
@@ -117,3 +122,8 @@ def test_starting_weights_that_do_not_exist_are_refused(tiny_folder, tmp_path):
     config = _config(tiny_folder, tmp_path / "start", start_from="nowhere")
     with pytest.raises(WeightsError, match="nowhere"):
         next(fit(config))
+
+
+def test_an_unknown_recipe_is_refused(tiny_folder, tmp_path):
+    with pytest.raises(ConfigError, match=r"recipe.*multitask"):
+        _config(tiny_folder, tmp_path / "recipe", recipe="magic")

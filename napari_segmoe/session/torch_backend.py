@@ -1,5 +1,7 @@
 """The real predictor and devices; torch is imported on first use, on the worker."""
 
+import os
+
 from napari_segmoe.session.predictor import DeviceChoice, Predictor
 
 
@@ -18,7 +20,12 @@ def load_torch_predictor(weights: str, *, device: str) -> Predictor:
     preload_torch()
     from napari_segmoe.inference.predictor import load_predictor
 
-    return load_predictor(weights, device=device)
+    return load_predictor(weights, device=device, threads=_inference_threads())
+
+
+def _inference_threads() -> int:
+    """Return the threads of a click: one core is left to the window."""
+    return max((os.cpu_count() or 2) - 1, 1)
 
 
 class TorchDevices:

@@ -110,6 +110,7 @@ def main() -> None:
         "is the deepest pixel of the larger error, at most 20 clicks; components below "
         "30 px are left out; an object that never reaches a target counts 20.\n",
         render_bench(FOLDER / "bench.json"),
+        (FOLDER / "remarks.md").read_text(encoding="utf-8"),
     ]
     (FOLDER / "RESULTS.md").write_text("\n".join(parts), encoding="utf-8")
     print(f"Wrote {FOLDER / 'RESULTS.md'}.")

@@ -366,7 +366,7 @@ def decoder_interaction_lite(
     The taps are squeezed by 1x1 convolutions, the widths shrunk; nothing is left out.
     """
     widths = _Widths(
-        taps=(24, 40, 80, 160, 256),
+        taps=(24, 40, 80, 160, 216),
         decoder=(160, 96, 48, 24),
         task=128,
         head=(16, 16),

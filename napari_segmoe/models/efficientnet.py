@@ -87,11 +87,19 @@ class SameConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """Map (B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride == 1:
+        if stride > 1:
+            top, bottom = _same_padding(input.shape[-2], kernel, stride)
+            left, right = _same_padding(input.shape[-1], kernel, stride)
+            input = functional.pad(input, (left, right, top, bottom))  # noqa: A001
+        if not self._is_slow_in_half(input):
             return super().forward(input)
-        top, bottom = _same_padding(input.shape[-2], kernel, stride)
-        left, right = _same_padding(input.shape[-1], kernel, stride)
-        return super().forward(functional.pad(input, (left, right, top, bottom)))
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float()).to(input.dtype)
+
+    def _is_slow_in_half(self, x: Tensor) -> bool:
+        """Whether torch's half-precision backward is several times the full one."""
+        wide = self.groups > 1 and self.kernel_size[0] > 3
+        return wide and self.training and x.device.type == "cpu"
 
 
 class SqueezeExcite(nn.Module):

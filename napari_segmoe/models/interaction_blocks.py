@@ -52,12 +52,15 @@ class SeparableConv(nn.Module):
         step = self.dilation
         x = F.pad(x, (0, -width % step, 0, -height % step))
         rows, columns = x.shape[-2] // step, x.shape[-1] // step
-        x = x.reshape(batch, channels, rows, step, columns, step)
-        x = x.permute(0, 3, 5, 1, 2, 4).reshape(-1, channels, rows, columns)
+        x = x.permute(0, 2, 3, 1)  # channels last: the copies below move whole pixels
+        x = x.reshape(batch, rows, step, columns, step, channels)
+        x = x.permute(0, 2, 4, 1, 3, 5).reshape(-1, rows, columns, channels)
+        x = x.permute(0, 3, 1, 2)
         x = F.conv2d(x, self.depthwise.weight, padding=1, groups=channels)
-        x = x.reshape(batch, step, step, channels, rows, columns)
-        x = x.permute(0, 3, 4, 1, 5, 2)
-        x = x.reshape(batch, channels, rows * step, columns * step)
+        x = x.permute(0, 2, 3, 1).reshape(batch, step, step, rows, columns, channels)
+        x = x.permute(0, 3, 1, 4, 2, 5)
+        x = x.reshape(batch, rows * step, columns * step, channels)
+        x = x.permute(0, 3, 1, 2)
         return x[..., :height, :width]
 
 

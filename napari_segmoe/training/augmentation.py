@@ -25,6 +25,12 @@ class WarpStrength:
     shift: float = 0.08
     elastic: float = 0.03
 
+    def times(self, factor: float) -> "WarpStrength":
+        """Return the strength with every reach multiplied."""
+        return WarpStrength(
+            **{name: getattr(self, name) * factor for name in self.__slots__}
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Warp:

@@ -88,6 +88,12 @@ class TrainingConfig(BaseModel):
     cross_entropy_weight: float = Field(
         0.0, ge=0, description="Pixel-wise binary cross-entropy; not in the paper."
     )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Of image and object classes; not in the paper."
+    )
+    warp_reach: float = Field(
+        1.0, ge=0, description="Multiplies rotation, scale, shift and elastic warps."
+    )
     device: str = Field("auto", description="auto, cpu, cuda:N or mps.")
     devices: int = Field(1, ge=1, description="Processes (with torchrun: its count).")
     precision: Precision = Precision.AUTO

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from napari_segmoe.errors import TrainingError
 from napari_segmoe.models.registry import create_model
+from napari_segmoe.training.augmentation import WarpStrength
 from napari_segmoe.training.average import WeightAverage
 from napari_segmoe.training.config import Precision, TrainingConfig
 from napari_segmoe.training.multitask import MultitaskStep, make_batch
@@ -243,6 +244,7 @@ class _Run:
             output_px=config.input_px,
             prompt_share=config.prompt_share,
             background_share=config.background_share,
+            strength=WarpStrength().times(config.warp_reach),
         )
         chosen = [int(order[i % len(order)]) for i in range(first, first + size)]
         return [

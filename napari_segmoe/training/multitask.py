@@ -89,7 +89,9 @@ class MultitaskStep(nn.Module):
         total = config.segmentation_weight * parts["segmentation"]
         if output.class_logits is not None:
             parts["class"] = focal_cross_entropy(
-                output.class_logits.float(), batch.image_class
+                output.class_logits.float(),
+                batch.image_class,
+                smoothing=config.label_smoothing,
             )
             total = total + config.class_weight * parts["class"]
         if getattr(self.model, "region_head", None) is not None:
@@ -97,7 +99,9 @@ class MultitaskStep(nn.Module):
             mask = torch.where(pooled, batch.truth, probability.detach())
             scores = self.model.classify_region(output, mask)  # type: ignore[operator]
             parts["object_class"] = focal_cross_entropy(
-                scores.float(), batch.object_class
+                scores.float(),
+                batch.object_class,
+                smoothing=config.label_smoothing,
             )
             total = total + config.object_class_weight * parts["object_class"]
         return {"loss": total, **parts}

@@ -2,8 +2,8 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from napari_segmoe.training.losses.filters import filter_separable
 from napari_segmoe.training.losses.shapes import check_same_shape
 
 
@@ -12,11 +12,24 @@ def curvature_kernel(*, size: int = 5, sigma: float = 1.0) -> Tensor:
 
     Al Shafi et al. 2026, section 2.4, sigma = 1.
     """
-    half = size // 2
-    axis = torch.arange(-half, half + 1, dtype=torch.float64)
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    kernel = (x**2 - y**2) * torch.exp(-(x**2 + y**2) / (2 * sigma**2))
+    bell, squared = _factors(size, sigma)
+    kernel = torch.outer(bell, squared) - torch.outer(squared, bell)
     return kernel / kernel.abs().sum()
+
+
+def _factors(size: int, sigma: float) -> tuple[Tensor, Tensor]:
+    """Return exp(-x^2 / 2 sigma^2) and x^2 times it: the kernel is separable."""
+    axis = torch.arange(-(size // 2), size // 2 + 1, dtype=torch.float64)
+    bell = torch.exp(-(axis**2) / (2 * sigma**2))
+    return bell, axis**2 * bell
+
+
+_BELL, _SQUARED = (factor.tolist() for factor in _factors(5, 1.0))
+_NORM = sum(
+    abs(_BELL[i] * _SQUARED[j] - _SQUARED[i] * _BELL[j])
+    for i in range(5)
+    for j in range(5)
+)
 
 
 def boundary_loss(probability: Tensor, target: Tensor) -> Tensor:
@@ -38,6 +51,7 @@ def boundary_loss(probability: Tensor, target: Tensor) -> Tensor:
     thresholded form, which has no gradient.
     """
     check_same_shape(probability, target)
-    kernel = curvature_kernel().to(probability)[None, None]
-    difference = F.conv2d(probability - target, kernel, padding=kernel.shape[-1] // 2)
-    return difference.abs().mean()
+    error = probability - target
+    across = filter_separable(error, down=_BELL, across=_SQUARED)
+    down = filter_separable(error, down=_SQUARED, across=_BELL)
+    return (across - down).abs().mean() / _NORM

@@ -7,7 +7,7 @@ IGNORED = -1
 
 
 def focal_cross_entropy(
-    logits: Tensor, target: Tensor, *, gamma: float = 2.0
+    logits: Tensor, target: Tensor, *, gamma: float = 2.0, smoothing: float = 0.0
 ) -> Tensor:
     """Return the mean of (1 - p_t)^gamma * CE over rows whose target counts.
 
@@ -19,6 +19,8 @@ def focal_cross_entropy(
         Class numbers; -1 is ignored.
     gamma : float
         Focus; the paper's 2.
+    smoothing : float
+        Share of the target spread over all classes; 0 is the paper's.
 
     Returns
     -------
@@ -42,5 +44,9 @@ def focal_cross_entropy(
     counts = target != IGNORED
     if not bool(counts.any()):
         return logits.sum() * 0
-    entropy = F.cross_entropy(logits[counts], target[counts], reduction="none")
-    return ((1 - (-entropy).exp()).pow(gamma) * entropy).mean()
+    scores, wanted = logits[counts], target[counts]
+    entropy = F.cross_entropy(
+        scores, wanted, reduction="none", label_smoothing=smoothing
+    )
+    right = scores.softmax(dim=1).gather(1, wanted[:, None])[:, 0]
+    return ((1 - right).pow(gamma) * entropy).mean()

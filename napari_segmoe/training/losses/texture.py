@@ -1,12 +1,12 @@
 """Texture loss: consistency of gradient spread."""
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from napari_segmoe.training.losses.filters import filter_separable
 from napari_segmoe.training.losses.shapes import check_same_shape
 
-_SOBEL_X = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
+_SOBEL_DOWN = (1.0, 2.0, 1.0)
+_SOBEL_ACROSS = (-1.0, 0.0, 1.0)
 
 
 def texture_loss(
@@ -31,10 +31,11 @@ def texture_loss(
     Eq. (12) of Al Shafi et al. 2026; Sx is the horizontal Sobel operator.
     """
     check_same_shape(probability, target)
-    kernel = torch.tensor(_SOBEL_X).to(probability)[None, None]
     spread = [
         (
-            F.conv2d(mask, kernel, padding=1).var(dim=(1, 2, 3), unbiased=False)
+            filter_separable(mask, down=_SOBEL_DOWN, across=_SOBEL_ACROSS).var(
+                dim=(1, 2, 3), unbiased=False
+            )
             + epsilon
         ).sqrt()
         for mask in (probability, target)

@@ -97,17 +97,26 @@ class Explanation:
     Attributes
     ----------
     kind : str
-        "map" for an (H, W) or (h, w) array, "table" for rows of numbers.
+        "map" for an (H, W) array, "categories" for an (H, W) array of whole numbers
+        that index ``labels``, "table" for rows of numbers.
     name : str
         Title for people.
     values : float32 array
-        (h, w) for a map, (rows, columns) for a table.
+        (H, W) for a map, (rows, columns) for a table.
     labels : tuple of str
-        Column labels of a table; empty for a map.
+        Column labels of a table, names of the categories; empty for a map.
     value_range : (float, float)
         Smallest and largest value that can occur, for colour scales.
     description : str
         One sentence that says what it shows.
+    key : str
+        Stable name for programs, e.g. "distance" or "contribution/T1/expert 2".
+    group : str
+        Heading under which it is shown, e.g. "Experts".
+    row_labels : tuple of str
+        Row labels of a table.
+    colormap : str
+        Colour map that suits it, by matplotlib's name.
     """
 
     kind: str
@@ -116,6 +125,32 @@ class Explanation:
     labels: tuple[str, ...]
     value_range: tuple[float, float]
     description: str
+    key: str = ""
+    group: str = ""
+    row_labels: tuple[str, ...] = ()
+    colormap: str = "magma"
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """Experts that a user pins or vetoes.
+
+    Attributes
+    ----------
+    pinned, vetoed : mapping of str to tuple of str
+        Experts by stage; the stage "*" stands for all stages. Where experts are
+        pinned, only they are asked; a veto beats a pin.
+    """
+
+    pinned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    vetoed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def of(self, stage: str) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the experts pinned and vetoed at a stage."""
+        return (
+            frozenset((*self.pinned.get("*", ()), *self.pinned.get(stage, ()))),
+            frozenset((*self.vetoed.get("*", ()), *self.vetoed.get(stage, ()))),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ from napari_segmoe.models.interaction_blocks import (
     TaskInteraction,
     UncertaintyProxyAttention,
 )
+from napari_segmoe.models.network import SegmentationNetwork, State
 from napari_segmoe.models.outputs import Routing, SegmentationOutput
-from napari_segmoe.models.prompt_stem import PROMPT_CHANNELS, PromptStem
-from napari_segmoe.models.region_head import RegionHead
 from napari_segmoe.models.registry import register_model
+from napari_segmoe.types import Steering
 
 _STRIDE = 32
 
@@ -112,7 +112,7 @@ class DecoderLevel(nn.Module):
         return final, final_vector, weights, traces
 
 
-class DecoderInteractionNet(nn.Module):
+class DecoderInteractionNet(SegmentationNetwork):
     """EfficientNet encoder, four interacting decoder levels, two heads.
 
     Parameters
@@ -143,8 +143,12 @@ class DecoderInteractionNet(nn.Module):
         prompts: bool,
         dropout: float,
     ) -> None:
-        super().__init__()
-        self.in_channels = in_channels
+        super().__init__(
+            in_channels=in_channels,
+            stride=_STRIDE,
+            stem_channels=encoder.stem_channels,
+            stem_stride=2,
+        )
         self.encoder = encoder
         self.squeeze = nn.ModuleList(
             _squeeze(have, want)
@@ -163,44 +167,19 @@ class DecoderInteractionNet(nn.Module):
             nn.Dropout(0.3),
         )
         self.classify = nn.Linear(widths.classifier, image_classes)
-        self.region_head: RegionHead | None = None
         if object_classes:
-            self.region_head = RegionHead(
+            self.attach_region_head(
                 (widths.decoder[3], widths.decoder[2], widths.decoder[1]),
                 embedding_channels=widths.classifier,
                 classes=object_classes,
             )
-        self.prompt_stem: PromptStem | None = None
         if prompts:
             self.attach_prompt_stem()
 
-    def attach_prompt_stem(self) -> None:
-        """Let the network take prompts; changes no output bit until trained."""
-        self.prompt_stem = PromptStem(self.encoder.stem_channels, stride=2)
-
-    def forward(
-        self, image: Tensor, prompts: Tensor | None = None, *, explain: bool = False
-    ) -> SegmentationOutput:
-        """Return mask and class scores of normalised images of any size.
-
-        Parameters
-        ----------
-        image : Tensor, (B, in_channels, H, W)
-        prompts : Tensor, (B, 5, H, W), or None
-        explain : bool
-            Whether `SegmentationOutput.traces` is filled.
-
-        Raises
-        ------
-        ModelOptionError
-            If the channels do not fit, or prompts come to a network without stem.
-        """
-        self._check(image, prompts)
+    def encode(self, image: Tensor, prompts: Tensor | None = None) -> State:
+        """Return the encoder's five maps; see `SegmentationNetwork.encode`."""
         height, width = image.shape[-2:]
-        image = _pad_to_stride(image)
-        addition = None
-        if prompts is not None and self.prompt_stem is not None:
-            addition = self.prompt_stem(_pad_to_stride(prompts))
+        image, addition = self.prepare(image, prompts)
         taps = self.encoder(image, stem_addition=addition)
         maps = [
             block(squeeze(tap))
@@ -208,6 +187,17 @@ class DecoderInteractionNet(nn.Module):
                 taps, self.squeeze, self.encoder_blocks, strict=True
             )
         ]
+        return {"maps": maps, "size": (height, width)}
+
+    def decode(
+        self, state: State, explain: bool = False, steering: Steering | None = None
+    ) -> SegmentationOutput:
+        """Decode and classify; UPA's tasks are no experts, so steering is refused."""
+        if steering is not None:
+            raise ModelOptionError(
+                "This network has no experts to pin or veto: UPA weighs two tasks."
+            )
+        maps, (height, width) = state["maps"], state["size"]
         deeper = maps[4]
         vectors, routing, decoded = [], [], []
         traces: dict[str, Tensor] = {}
@@ -231,46 +221,6 @@ class DecoderInteractionNet(nn.Module):
             embedding=embedding,
             traces=traces,
         )
-
-    def classify_region(self, output: SegmentationOutput, mask: Tensor) -> Tensor:
-        """Return class scores of the object under ``mask``, (B, object classes).
-
-        Parameters
-        ----------
-        output : SegmentationOutput
-            Of the same images.
-        mask : Tensor, (B, 1, H, W)
-            Object probability in 0..1.
-
-        Raises
-        ------
-        ModelOptionError
-            If the network has no region head.
-        """
-        if self.region_head is None:
-            raise ModelOptionError(
-                "This network has no region head. Build it with object_classes >= 2."
-            )
-        mask = _pad_to_stride(mask)
-        return self.region_head(output.features, output.embedding, mask)
-
-    def _check(self, image: Tensor, prompts: Tensor | None) -> None:
-        if image.ndim != 4 or image.shape[1] != self.in_channels:
-            raise ModelOptionError(
-                f"Input has shape {tuple(image.shape)}; expected"
-                f" (B, {self.in_channels}, H, W). Convert the image first."
-            )
-        if prompts is None:
-            return
-        if self.prompt_stem is None:
-            raise ModelOptionError(
-                "This network takes no prompts. Build it with prompts=True."
-            )
-        expected = (image.shape[0], PROMPT_CHANNELS, *image.shape[-2:])
-        if tuple(prompts.shape) != expected:
-            raise ModelOptionError(
-                f"Prompts have shape {tuple(prompts.shape)}; expected {expected}."
-            )
 
 
 def _squeeze(have: int, want: int) -> nn.Module:
@@ -315,12 +265,6 @@ def _routing(number: int, weights: Tensor) -> Routing:
         weights=weights,
         chosen=weights.argsort(dim=1, descending=True),
     )
-
-
-def _pad_to_stride(image: Tensor) -> Tensor:
-    """Pad bottom and right with zeros to a multiple of the network's stride."""
-    height, width = image.shape[-2:]
-    return F.pad(image, (0, -width % _STRIDE, 0, -height % _STRIDE))
 
 
 @register_model

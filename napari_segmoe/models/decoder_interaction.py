@@ -23,6 +23,7 @@ from napari_segmoe.models.interaction_blocks import (
     ResidualBlock,
     TaskInteraction,
     UncertaintyProxyAttention,
+    spatial_variance,
 )
 from napari_segmoe.models.network import SegmentationNetwork, State
 from napari_segmoe.models.outputs import Routing, SegmentationOutput
@@ -84,7 +85,7 @@ class DecoderLevel(nn.Module):
         self.weighing = UncertaintyProxyAttention()
 
     def forward(
-        self, deeper: Tensor, skip: Tensor, source: Tensor
+        self, deeper: Tensor, skip: Tensor, source: Tensor, *, explain: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Return the level's map, its class vector, UPA weights and traces.
 
@@ -93,22 +94,33 @@ class DecoderLevel(nn.Module):
         deeper : Tensor, (B, c_in, h/2, w/2)
         skip : Tensor, (B, c_skip, h, w)
         source : Tensor, (B, c_source, h', w')
+        explain : bool
+            Whether the last item is filled.
 
         Returns
         -------
         tuple
-            (B, c, h, w), (B, task), (B, 2) and the maps for explanations.
+            (B, c, h, w), (B, task), (B, 2) and what explanations are made of.
         """
         up = self.up(deeper)  # (B, c, h, w)
         gated, attention = self.gate(skip, up)
-        base = self.dropout(self.block(torch.cat([up, gated], dim=1)))  # (B, c, h, w)
+        fused, scales = self.block(torch.cat([up, gated], dim=1))
+        base = self.dropout(fused)  # (B, c, h, w)
         vector = F.relu(self.class_vector(source.mean(dim=(2, 3))))  # (B, task)
         enhanced, enhanced_vector = self.interaction(base, vector)
         weights = self.weighing(enhanced, enhanced_vector)  # (B, 2)
         map_weight = weights[:, 0, None, None, None].to(base.dtype)
-        final = base + map_weight * (enhanced - base)  # Eq. (8)
+        change = enhanced - base
+        final = base + map_weight * change  # Eq. (8)
         final_vector = vector + weights[:, 1:] * (enhanced_vector - vector)
-        traces = {"attention": attention, "change": enhanced - base, "base": base}
+        if not explain:
+            return final, final_vector, weights, {}
+        traces = {
+            "attention": attention,
+            "change": change.float().norm(dim=1, keepdim=True),  # (B, 1, h, w)
+            "variance": spatial_variance(enhanced),  # (B, 1, h, w)
+            "scales": scales,
+        }
         return final, final_vector, weights, traces
 
 
@@ -181,13 +193,14 @@ class DecoderInteractionNet(SegmentationNetwork):
         height, width = image.shape[-2:]
         image, addition = self.prepare(image, prompts)
         taps = self.encoder(image, stem_addition=addition)
-        maps = [
+        found = [
             block(squeeze(tap))
             for tap, squeeze, block in zip(
                 taps, self.squeeze, self.encoder_blocks, strict=True
             )
         ]
-        return {"maps": maps, "size": (height, width)}
+        maps, scales = zip(*found, strict=True)
+        return {"maps": maps, "scales": scales, "size": (height, width)}
 
     def decode(
         self, state: State, explain: bool = False, steering: Steering | None = None
@@ -200,16 +213,15 @@ class DecoderInteractionNet(SegmentationNetwork):
         maps, (height, width) = state["maps"], state["size"]
         deeper = maps[4]
         vectors, routing, decoded = [], [], []
-        traces: dict[str, Tensor] = {}
+        traces = _scales_of_encoder(state["scales"]) if explain else {}
         for number, level in enumerate(self.levels, start=1):
             deeper, vector, weights, found = level(
-                deeper, maps[4 - number], maps[5 - number]
+                deeper, maps[4 - number], maps[5 - number], explain=explain
             )
             vectors.append(vector)
             decoded.append(deeper)
             routing.append(_routing(number, weights))
-            if explain:
-                traces |= {f"{key}/D{number}": value for key, value in found.items()}
+            traces |= {f"{key}/D{number}": value for key, value in found.items()}
         logits = self.head(deeper)[..., :height, :width]  # (B, K, H, W)
         pooled = [block_map.mean(dim=(2, 3)) for block_map in maps[1:]]
         embedding = self.embed(torch.cat([*pooled, *vectors], dim=1))  # (B, D)
@@ -256,6 +268,10 @@ def _mask_head(widths: _Widths, classes: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Conv2d(last, classes, 1),
     )
+
+
+def _scales_of_encoder(scales: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {f"scales/E{number}": one for number, one in enumerate(scales, start=1)}
 
 
 def _routing(number: int, weights: Tensor) -> Routing:

@@ -78,10 +78,14 @@ class MultiScaleFusion(nn.Module):
         self.scales = nn.Linear(hidden, len(_DILATIONS))
         self.fuse = nn.Conv2d(channels, channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the fused map, (B, C, h, w)."""
+    def weigh(self, x: Tensor) -> Tensor:
+        """Return the weights of the three dilations, (B, 3); rows sum to 1."""
         gate = F.relu(self.reduce(x.mean(dim=(2, 3))))  # (B, C/8), Eq. (9)
-        alpha = self.scales(gate).softmax(dim=1).to(x.dtype)  # (B, 3), Eq. (10)
+        return self.scales(gate).softmax(dim=1).to(x.dtype)  # Eq. (10)
+
+    def forward(self, x: Tensor, alpha: Tensor | None = None) -> Tensor:
+        """Return the fused map, (B, C, h, w); ``alpha`` is by default `weigh`'s."""
+        alpha = self.weigh(x) if alpha is None else alpha  # (B, 3)
         mixed = torch.zeros_like(x)
         for index, branch in enumerate(self.branches):
             mixed = mixed + alpha[:, index, None, None, None] * branch(x)
@@ -129,12 +133,13 @@ class ResidualBlock(nn.Module):
             else nn.Conv2d(in_channels, channels, 1)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, channels, h, w) for (B, in_channels, h, w)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (B, channels, h, w) for (B, in_channels, h, w), and HMSF's weights."""
         y = self.first_norm(F.relu(self.first(x)))
         y = self.second_norm(self.second(y))
-        y = self.attention(self.fusion(y))
-        return F.relu(y + self.shortcut(x))
+        alpha = self.fusion.weigh(y)  # (B, 3)
+        y = self.attention(self.fusion(y, alpha))
+        return F.relu(y + self.shortcut(x)), alpha
 
 
 class AttentionGate(nn.Module):
@@ -219,6 +224,17 @@ class UncertaintyProxyAttention(nn.Module):
             self.running_variance.mul_(keep).add_(mean.detach(), alpha=1 - keep)
             self.batches_seen.add_(1)
         return mean
+
+
+def spatial_variance(decoded: Tensor) -> Tensor:
+    """Return each place's share in Eq. (6)'s variance of a map, (B, 1, h, w).
+
+    Its mean over the places is the u_seg that UPA weighs by; the paper shows only that
+    one number.
+    """
+    decoded = decoded.float()
+    around = decoded - decoded.mean(dim=(2, 3), keepdim=True)
+    return around.square().mean(dim=1, keepdim=True)
 
 
 def _variances(decoded: Tensor, vector: Tensor) -> Tensor:

@@ -36,6 +36,19 @@ class PromptKind(StrEnum):
     STROKE = "stroke"
 
 
+class ExplanationGroup(StrEnum):
+    """The headings under which explanations are shown."""
+
+    GEOMETRY = "Distance and boundary"
+    UNCERTAINTY = "Uncertainty"
+    EXPERTS = "Experts"
+    ROUTING = "Routing"
+    ATTENTION = "Attention"
+    TASKS = "Tasks"
+    BRANCHES = "Branches"
+    DEPTH = "Depth"
+
+
 @dataclass(frozen=True, slots=True)
 class Click:
     """One point prompt, in full-resolution pixels."""
@@ -112,7 +125,7 @@ class Explanation:
     key : str
         Stable name for programs, e.g. "distance" or "contribution/T1/expert 2".
     group : str
-        Heading under which it is shown, e.g. "Experts".
+        Heading under which it is shown, an `ExplanationGroup`, e.g. "Experts".
     row_labels : tuple of str
         Row labels of a table.
     colormap : str

@@ -105,7 +105,7 @@ class WindowNetwork:
             maps = torch.from_numpy(drawn)[None].to(self.device)
         with self._autocast():
             output = self.model(self._grid(window), maps, explain=explain)
-        scores = _smooth(output.logits.float(), self.card.smoothing_px)
+        scores = _smooth(output.foreground, self.card.smoothing_px)
         probability = scores.sigmoid()[0, 0].cpu().numpy()
         return WindowAnswer(window, probability, output)
 

@@ -42,7 +42,8 @@ class SegmentationOutput:
     distance : Tensor, (B, 1, H, W), or None
         Signed distance, positive inside, tanh range.
     boundary : Tensor, (B, 1, H, W), or None
-        Boundary score.
+        Boundary score; its sigmoid is the probability. Of two channels, the second
+        minus the first.
     auxiliary : tuple of Tensor, (B, K, h, w)
         Deep-supervision heads.
     routing : tuple of Routing
@@ -53,6 +54,9 @@ class SegmentationOutput:
         Vector before the image classifier; context for a region head.
     traces : mapping of str to Tensor
         Inner maps for explanations; filled only when asked for.
+    expert_outputs : mapping of str to Tensor, (B, c, H, W)
+        What experts with heads of their own say alone, by the expert's name, on the
+        scale of the field that the expert stands for.
     """
 
     logits: Tensor
@@ -64,3 +68,28 @@ class SegmentationOutput:
     features: tuple[Tensor, ...] = ()
     embedding: Tensor | None = None
     traces: Mapping[str, Tensor] = field(default_factory=dict)
+    expert_outputs: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def foreground(self) -> Tensor:
+        """Scores whose sigmoid is the foreground probability, (B, 1, H, W) float32."""
+        return foreground_scores(self.logits)
+
+
+def foreground_scores(logits: Tensor) -> Tensor:
+    """Return scores whose sigmoid is the foreground probability.
+
+    Parameters
+    ----------
+    logits : Tensor, (B, K, H, W)
+        K = 1: sigmoid; K >= 2: softmax, background first.
+
+    Returns
+    -------
+    Tensor, (B, 1, H, W) float32
+        For K >= 2 the log odds of 1 - softmax(logits)[:, 0].
+    """
+    logits = logits.float()
+    if logits.shape[1] == 1:
+        return logits
+    return logits[:, 1:].logsumexp(dim=1, keepdim=True) - logits[:, :1]

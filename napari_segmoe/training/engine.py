@@ -278,7 +278,7 @@ class _Run:
             self.model.eval()
             with self.fabric.autocast():
                 output = self.model(batch.image, batch.prompts)
-            probability = output.logits.float().sigmoid()[:, 0].cpu().numpy()
+            probability = output.foreground.sigmoid()[:, 0].cpu().numpy()
             for row, i in enumerate(chosen):
                 samples[i] = samples[i].answered(probability[row], rng)
         return samples

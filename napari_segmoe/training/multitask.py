@@ -82,7 +82,7 @@ class MultitaskStep(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of a batch; "loss" is their weighted sum."""
         output = self.model(batch.image, batch.prompts)
-        logits = output.logits.float()
+        logits = output.foreground
         probability = logits.sigmoid()
         parts = self._mask_losses(logits, probability, batch.truth)
         config = self.config

@@ -102,7 +102,7 @@ def _answer(
 ) -> tuple[NDArray[np.bool_], Scores, Scores]:
     with fabric.autocast():
         output = model(batch.image, batch.prompts)
-        probability = output.logits.float().sigmoid()
+        probability = output.foreground.sigmoid()
         objects = None
         if getattr(model, "region_head", None) is not None:
             objects = model.classify_region(output, probability).float()  # type: ignore[operator]

@@ -136,7 +136,7 @@ class DecoderInteractionNet(SegmentationNetwork):
     classes : int
         Mask channels K.
     image_classes : int
-        Classes of the image head.
+        Classes of the image head; 0 builds none.
     object_classes : int
         Classes of the region head; 0 builds none.
     prompts : bool
@@ -178,7 +178,9 @@ class DecoderInteractionNet(SegmentationNetwork):
             nn.BatchNorm1d(widths.classifier),
             nn.Dropout(0.3),
         )
-        self.classify = nn.Linear(widths.classifier, image_classes)
+        self.classify = (
+            nn.Linear(widths.classifier, image_classes) if image_classes else None
+        )
         if object_classes:
             self.attach_region_head(
                 (widths.decoder[3], widths.decoder[2], widths.decoder[1]),
@@ -227,7 +229,7 @@ class DecoderInteractionNet(SegmentationNetwork):
         embedding = self.embed(torch.cat([*pooled, *vectors], dim=1))  # (B, D)
         return SegmentationOutput(
             logits=logits,
-            class_logits=self.classify(embedding),
+            class_logits=None if self.classify is None else self.classify(embedding),
             routing=tuple(routing),
             features=(decoded[3], decoded[2], decoded[1]),
             embedding=embedding,

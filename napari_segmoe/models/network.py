@@ -89,10 +89,19 @@ class SegmentationNetwork(nn.Module):
         Raises
         ------
         ModelOptionError
-            If the channels do not fit, prompts come to a network without stem, or
-            the steering leaves a stage without experts or names unknown ones.
+            If the channels do not fit, prompts come to a network without stem, the
+            steering leaves a stage without experts or names unknown ones, or a batch
+            is too small to train on.
         """
-        return self.decode(self.encode(image, prompts), explain, steering)
+        try:
+            return self.decode(self.encode(image, prompts), explain, steering)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ModelOptionError(
+                "Batch normalisation has nothing to compare in a batch this small."
+                " Train on two or more images at a time, or on larger ones."
+            ) from error
 
     def encode(self, image: Tensor, prompts: Tensor | None = None) -> State:
         """Compute all that does not depend on steering."""
@@ -153,6 +162,11 @@ class SegmentationNetwork(nn.Module):
             raise ModelOptionError(
                 f"Input has shape {tuple(image.shape)}; expected"
                 f" (B, {self.in_channels}, H, W). Convert the image first."
+            )
+        if image.numel() == 0:
+            raise ModelOptionError(
+                f"Input has shape {tuple(image.shape)}; expected at least one image of"
+                " at least one pixel."
             )
         if prompts is None:
             return

@@ -1,7 +1,7 @@
 """One network on one device: a window of an image in, probabilities out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,9 @@ from napari_segmoe.data.prompt_maps import draw_prompts
 from napari_segmoe.data.windows import Window
 from napari_segmoe.inference.devices import choose_precision
 from napari_segmoe.models.card import WeightsCard
+from napari_segmoe.models.network import State
 from napari_segmoe.models.outputs import SegmentationOutput
-from napari_segmoe.types import Prompts
+from napari_segmoe.types import Prompts, Steering
 
 _LARGEST_SCORE = 8.0
 
@@ -37,6 +38,26 @@ class WindowAnswer:
     window: Window
     probability: NDArray[np.float32]
     output: SegmentationOutput
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Encoded:
+    """What was asked last, and the network's state for it."""
+
+    window: Window
+    prompts: Prompts
+    previous: NDArray[np.float32] | None
+    state: State
+
+    def answers(
+        self, window: Window, prompts: Prompts, previous: NDArray[np.float32] | None
+    ) -> bool:
+        """Whether this is the state for a question."""
+        if self.window != window or self.prompts != prompts:
+            return False
+        if self.previous is None or previous is None:
+            return self.previous is previous
+        return np.array_equal(self.previous, previous)
 
 
 class WindowNetwork:
@@ -64,12 +85,15 @@ class WindowNetwork:
         self._std = torch.tensor(card.std, device=device).reshape(shape)
         self._image: Tensor | None = None
         self._grids: dict[Window, Tensor] = {}
+        self._encoded: _Encoded | None = None
 
     def set_image(self, pixels: NDArray[np.uint8]) -> None:
         """Take an image, (H, W) or (H, W, 3) uint8."""
         planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        self.model.to(self.device)
         self._image = torch.from_numpy(np.array(planes, order="C"))
         self._grids.clear()
+        self._encoded = None
 
     @torch.inference_mode()
     def answer(
@@ -79,8 +103,12 @@ class WindowNetwork:
         previous: NDArray[np.float32] | None = None,
         *,
         explain: bool = False,
+        steering: Steering | None = None,
     ) -> WindowAnswer:
         """Return the network's answer.
+
+        The encoding of the newest explained or steered question is kept, so that
+        pinning an expert, or asking without one, does not encode again.
 
         Parameters
         ----------
@@ -89,25 +117,41 @@ class WindowNetwork:
             In full-resolution pixels; empty asks for everything.
         previous : (H, W) float32, optional
             Full-resolution probability of the answer before.
+        explain : bool
+            Whether the output's traces are filled.
+        steering : Steering, optional
+            Experts that must or must not be asked.
+
+        Raises
+        ------
+        ModelOptionError
+            If the network cannot be steered so.
         """
-        maps = None
-        if prompts:
-            shape = (window.grid_px, window.grid_px)
-            on_grid = window.prompts_to_grid(prompts)
-            drawn = draw_prompts(
-                shape,
-                clicks=on_grid.clicks,
-                strokes=on_grid.strokes,
-                box=on_grid.box,
-                previous=None if previous is None else self._shrink(previous, window),
-                radius_px=self.card.disk_radius_px,
-            )
-            maps = torch.from_numpy(drawn)[None].to(self.device)
         with self._autocast():
-            output = self.model(self._grid(window), maps, explain=explain)
+            if explain or steering is not None:
+                state = self._encode(window, prompts, previous)
+                output = self.model.decode(state, explain, steering)  # type: ignore[operator]
+            else:
+                maps = self._draw(window, prompts, previous)
+                output = self.model(self._grid(window), maps)
         scores = _smooth(output.foreground, self.card.smoothing_px)
         probability = scores.sigmoid()[0, 0].cpu().numpy()
         return WindowAnswer(window, probability, output)
+
+    @torch.inference_mode()
+    def probe(self, side_px: int) -> WindowAnswer:
+        """Return an explained answer about an empty image; forgets no image."""
+        self.model.to(self.device)
+        empty = torch.zeros((1, 3, side_px, side_px), device=self.device)
+        with self._autocast():
+            output = self.model(empty, explain=True)
+        probability = output.foreground.sigmoid()[0, 0].cpu().numpy()
+        return WindowAnswer(Window(0, 0, side_px, side_px), probability, output)
+
+    def padded_px(self, side_px: int) -> int:
+        """Return the side that the network pads a square input to."""
+        pad: Callable[[Tensor], Tensor] = self.model.pad  # type: ignore[assignment]
+        return pad(torch.empty((1, 1, side_px, side_px))).shape[-1]
 
     @torch.inference_mode()
     def image_classes(self, answer: WindowAnswer) -> NDArray[np.float32] | None:
@@ -141,21 +185,26 @@ class WindowNetwork:
         return np.stack(rows)
 
     def enlarge(
-        self, values: NDArray[np.float32], window: Window, shape: tuple[int, int]
+        self,
+        values: NDArray[np.float32],
+        window: Window,
+        shape: tuple[int, int],
+        *,
+        outside: float = 0.0,
     ) -> NDArray[np.float32]:
-        """Return grid values at full resolution, (H, W); zero outside the window."""
+        """Return grid values at full resolution, (H, W); ``outside`` the window."""
         side = (window.side, window.side)
         large = F.interpolate(
             torch.from_numpy(values)[None, None], size=side, mode="bilinear"
         )
-        full = np.zeros(shape, np.float32)
+        full = np.full(shape, outside, np.float32)
         in_image, in_window = window.overlap(shape)
         full[in_image] = large[0, 0].numpy()[in_window]
         return full
 
     def release(self) -> None:
         """Forget the image and give the device's memory back."""
-        self._image = None
+        self._image = self._encoded = None
         self._grids.clear()
         self.model.to("cpu")
         if self.device.type == "cuda":
@@ -168,6 +217,35 @@ class WindowNetwork:
             dtype=self.precision if half else torch.bfloat16,
             enabled=half,
         )
+
+    def _draw(
+        self, window: Window, prompts: Prompts, previous: NDArray[np.float32] | None
+    ) -> Tensor | None:
+        """Return the prompts as maps, (1, 5, n, n)."""
+        if not prompts:
+            return None
+        on_grid = window.prompts_to_grid(prompts)
+        drawn = draw_prompts(
+            (window.grid_px, window.grid_px),
+            clicks=on_grid.clicks,
+            strokes=on_grid.strokes,
+            box=on_grid.box,
+            previous=None if previous is None else self._shrink(previous, window),
+            radius_px=self.card.disk_radius_px,
+        )
+        return torch.from_numpy(drawn)[None].to(self.device)
+
+    def _encode(
+        self, window: Window, prompts: Prompts, previous: NDArray[np.float32] | None
+    ) -> State:
+        """Return the network's state; that of the newest question is kept."""
+        kept = self._encoded
+        if kept is not None and kept.answers(window, prompts, previous):
+            return kept.state
+        maps = self._draw(window, prompts, previous)
+        state = self.model.encode(self._grid(window), maps)  # type: ignore[operator]
+        self._encoded = _Encoded(window, prompts, previous, state)
+        return state
 
     def _grid(self, window: Window) -> Tensor:
         """Return the normalised window, (1, 3, n, n); the last few are kept."""

@@ -1,7 +1,7 @@
 """Answer clicks, boxes and strokes on one image; the same for window and script."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +10,39 @@ import torch
 from numpy.typing import NDArray
 
 from napari_segmoe.data.images import as_uint8_image
-from napari_segmoe.data.windows import whole_window, zoom_window
 from napari_segmoe.errors import NoImageError
 from napari_segmoe.inference.devices import choose_device
 from napari_segmoe.inference.domain import why_class_is_withheld
-from napari_segmoe.inference.explanations import explain_answer
-from napari_segmoe.inference.merging import component_under, merge_click
+from napari_segmoe.inference.explanations.canvas import Canvas
+from napari_segmoe.inference.explanations.collection import (
+    explain_answer,
+    missing_explanations,
+)
+from napari_segmoe.inference.explanations.counterfactuals import (
+    explain_without,
+    vetoes,
+)
 from napari_segmoe.inference.network import WindowAnswer, WindowNetwork
 from napari_segmoe.inference.objects import describe_object
-from napari_segmoe.inference.selection import check_prompts, label_objects, touched_by
+from napari_segmoe.inference.question import AskedImage, Question, ask, choose_mask
+from napari_segmoe.inference.selection import label_objects
 from napari_segmoe.models.card import WeightsCard, find_weights
 from napari_segmoe.models.weights import load_weights
 from napari_segmoe.types import (
     Box,
     Click,
+    Explanation,
     Mask,
     Modality,
     Prediction,
     Prompts,
     SegmentedObject,
     Spacing,
+    Steering,
     Stroke,
 )
 
 _NOTHING_HERE = "No object here. Click inside one, or draw a box around it."
-_REACH_GRID_PX = 2.0
 
 
 def load_predictor(
@@ -64,19 +72,6 @@ def load_predictor(
     return SegmentationPredictor(WindowNetwork(model, card, choose_device(device)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Image:
-    """The image asked about."""
-
-    pixels: NDArray[np.uint8]
-    spacing_um: Spacing | None
-    withheld: str | None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.pixels.shape[0], self.pixels.shape[1]
-
-
 class SegmentationPredictor:
     """Answers questions about one image at a time.
 
@@ -88,7 +83,8 @@ class SegmentationPredictor:
 
     def __init__(self, network: WindowNetwork) -> None:
         self._network = network
-        self._image: _Image | None = None
+        self._image: AskedImage | None = None
+        self._unavailable: dict[str, str] | None = None
 
     @property
     def card(self) -> WeightsCard:
@@ -125,7 +121,7 @@ class SegmentationPredictor:
         pixels = as_uint8_image(image)
         withheld = why_class_is_withheld(self.card, modality, pixels)
         self._network.set_image(pixels)
-        self._image = _Image(pixels, spacing_um, withheld)
+        self._image = AskedImage(pixels, spacing_um, withheld)
 
     def predict(
         self,
@@ -136,6 +132,7 @@ class SegmentationPredictor:
         previous: Prediction | NDArray[Any] | None = None,
         locked: Mask | None = None,
         explain: bool = False,
+        steering: Steering | None = None,
     ) -> Prediction:
         """Return the object that the prompts mean; without prompts, every object.
 
@@ -148,7 +145,9 @@ class SegmentationPredictor:
         locked : (H, W) bool, optional
             Pixels that must not change.
         explain : bool
-            Whether ``explanations`` is filled.
+            Whether ``explanations`` is filled; counterfactuals are asked for apart.
+        steering : Steering, optional
+            Experts that must or must not be asked.
 
         Returns
         -------
@@ -161,29 +160,103 @@ class SegmentationPredictor:
             If no image was set.
         PromptError
             If a prompt lies outside the image or has no extent.
+        ModelOptionError
+            If the network cannot be steered so.
         """
-        if self._image is None:
-            raise NoImageError("Set an image first.")
-        prompts = Prompts(tuple(clicks), box, tuple(strokes))
-        check_prompts(prompts, self._image.shape)
-        if not prompts:
-            return self._everything(self._image, locked, explain=explain)
-        return self._one_object(
-            self._image, prompts, _as_probability(previous), locked, explain=explain
+        question = self._ask(clicks, strokes, box, previous)
+        if steering is not None and (steering.pinned or steering.vetoed):
+            question = replace(question, steering=steering)
+        answer = self._answer(question, explain=explain)
+        if question.prompts:
+            prediction = self._one_object(question, answer, locked)
+        else:
+            prediction = self._everything(question.image, answer, locked)
+        if not explain:
+            return prediction
+        explanations = explain_answer(answer, self._network, question.image.shape)
+        return replace(prediction, explanations=explanations)
+
+    def counterfactuals(
+        self,
+        clicks: Sequence[Click] = (),
+        *,
+        strokes: Sequence[Stroke] = (),
+        box: Box | None = None,
+        previous: Prediction | NDArray[Any] | None = None,
+    ) -> tuple[Explanation, ...]:
+        """Return what the mask would be without each expert.
+
+        The image is encoded once, or not at all just after `predict` explained the
+        same question; the rest of the network runs once for each expert.
+
+        Parameters
+        ----------
+        clicks, strokes, box, previous
+            As in `predict`.
+
+        Returns
+        -------
+        tuple of Explanation
+            Empty where the network has no experts.
+
+        Raises
+        ------
+        NoImageError, PromptError
+            As `predict`.
+        """
+        question = self._ask(clicks, strokes, box, previous)
+        canvas = Canvas(
+            self._answer(question, explain=True), self._network, question.image.shape
         )
+        found: list[Explanation] = []
+        for expert, steering in vetoes(canvas).items():
+            without = self._answer(replace(question, steering=steering), explain=False)
+            found += explain_without(canvas, expert, without.probability)
+        return tuple(found)
+
+    def unavailable_explanations(self) -> dict[str, str]:
+        """Return why groups of explanations never come from these weights.
+
+        Returns
+        -------
+        dict of str to str
+            One sentence for each `ExplanationGroup` that the network lacks.
+        """
+        if self._unavailable is None:
+            self._unavailable = missing_explanations(self._network)
+        return dict(self._unavailable)
 
     def release(self) -> None:
         """Give the device's memory back; `set_image` must follow before a question."""
         self._network.release()
         self._image = None
 
+    def _ask(
+        self,
+        clicks: Sequence[Click],
+        strokes: Sequence[Stroke],
+        box: Box | None,
+        previous: Prediction | NDArray[Any] | None,
+    ) -> Question:
+        if self._image is None:
+            raise NoImageError("Set an image first.")
+        prompts = Prompts(tuple(clicks), box, tuple(strokes))
+        return ask(self._image, prompts, previous, card=self.card)
+
+    def _answer(self, question: Question, *, explain: bool) -> WindowAnswer:
+        return self._network.answer(
+            question.window,
+            question.prompts,
+            question.previous,
+            explain=explain,
+            steering=question.steering,
+        )
+
     def _everything(
-        self, image: _Image, locked: Mask | None, *, explain: bool
+        self, image: AskedImage, answer: WindowAnswer, locked: Mask | None
     ) -> Prediction:
         network, card = self._network, self.card
-        window = whole_window(image.shape, card.input_px)
-        answer = network.answer(window, Prompts(), explain=explain)
-        probability = network.enlarge(answer.probability, window, image.shape)
+        probability = network.enlarge(answer.probability, answer.window, image.shape)
         classes = self._image_classes(image, answer)
         mask = probability > card.mask_threshold
         notes = () if image.withheld is None else (image.withheld,)
@@ -202,29 +275,17 @@ class SegmentationPredictor:
             objects=self._describe_all(image, answer, labels),
             classes=classes,
             is_uncertain=_is_uncertain(classes, card),
-            explanations=explain_answer(answer, network, image.shape)
-            if explain
-            else (),
             notes=notes,
         )
 
     def _one_object(
-        self,
-        image: _Image,
-        prompts: Prompts,
-        previous: NDArray[np.float32] | None,
-        locked: Mask | None,
-        *,
-        explain: bool,
+        self, question: Question, answer: WindowAnswer, locked: Mask | None
     ) -> Prediction:
-        network, card = self._network, self.card
-        before = None if previous is None else previous > card.mask_threshold
-        if before is not None and not before.any():
-            previous = before = None
-        window = zoom_window(before, prompts, shape=image.shape, grid_px=card.input_px)
-        answer = network.answer(window, prompts, previous, explain=explain)
-        probability = network.enlarge(answer.probability, window, image.shape)
-        mask = self._chosen(probability, before, prompts, answer, locked)
+        image, card = question.image, self.card
+        probability = self._network.enlarge(
+            answer.probability, answer.window, image.shape
+        )
+        mask = choose_mask(probability, question, card=card, locked=locked)
         probability = _agree(probability, mask, card.mask_threshold)
         labels = mask.astype(np.uint32)
         notes = () if image.withheld is None else (image.withheld,)
@@ -245,42 +306,8 @@ class SegmentationPredictor:
             objects=(described,),
             classes=classes,
             is_uncertain=uncertain,
-            explanations=explain_answer(answer, network, image.shape)
-            if explain
-            else (),
             notes=notes,
         )
-
-    def _chosen(
-        self,
-        probability: NDArray[np.float32],
-        before: Mask | None,
-        prompts: Prompts,
-        answer: WindowAnswer,
-        locked: Mask | None,
-    ) -> Mask:
-        """Return the part of an answer that the prompts point at."""
-        found = probability > self.card.mask_threshold
-        if locked is not None:
-            found &= ~locked
-        obey_px = self.card.disk_radius_px / answer.window.scale
-        if before is not None:
-            if not prompts.clicks:
-                return touched_by(found, prompts)
-            newest = prompts.clicks[-1]
-            return merge_click(before, found, newest, locked=locked, obey_px=obey_px)
-        positive = [click for click in prompts.clicks if click.positive]
-        if prompts.box is None and not prompts.strokes and positive:
-            newest = positive[-1]
-            reach = _REACH_GRID_PX / answer.window.scale
-            mask = component_under(found, newest.y, newest.x, reach_px=reach)
-            peak = float(probability[mask].max(initial=0.0))
-            if peak >= self.card.refuse_below or not mask.any():
-                if mask.any() or len(positive) < 2:
-                    return mask
-                return merge_click(mask, mask, newest, locked=locked, obey_px=obey_px)
-            return np.zeros_like(mask)
-        return touched_by(found, prompts)
 
     def _says_empty(self, scores: NDArray[np.float32]) -> bool:
         empty = self.card.empty_class
@@ -290,7 +317,7 @@ class SegmentationPredictor:
         return found > self.card.empty_class_above
 
     def _image_classes(
-        self, image: _Image, answer: WindowAnswer
+        self, image: AskedImage, answer: WindowAnswer
     ) -> Mapping[str, float] | None:
         scores = self._network.image_classes(answer)
         if scores is None or image.withheld is not None:
@@ -298,7 +325,7 @@ class SegmentationPredictor:
         return _named(self.card.classes, scores)
 
     def _object_classes(
-        self, image: _Image, answer: WindowAnswer, masks: Sequence[Mask]
+        self, image: AskedImage, answer: WindowAnswer, masks: Sequence[Mask]
     ) -> list[Mapping[str, float] | None]:
         if image.withheld is not None:
             return [None] * len(masks)
@@ -311,7 +338,7 @@ class SegmentationPredictor:
         return [_named(self.card.object_classes, row) for row in rows]
 
     def _describe_all(
-        self, image: _Image, answer: WindowAnswer, labels: NDArray[np.uint32]
+        self, image: AskedImage, answer: WindowAnswer, labels: NDArray[np.uint32]
     ) -> tuple[SegmentedObject, ...]:
         masks = [labels == number for number in range(1, int(labels.max()) + 1)]
         described = []
@@ -324,16 +351,6 @@ class SegmentationPredictor:
                 one = replace(one, class_name=None)
             described.append(one)
         return tuple(described)
-
-
-def _as_probability(
-    previous: Prediction | NDArray[Any] | None,
-) -> NDArray[np.float32] | None:
-    if previous is None:
-        return None
-    if isinstance(previous, Prediction):
-        return previous.probability
-    return np.asarray(previous).astype(np.float32)
 
 
 def _agree(

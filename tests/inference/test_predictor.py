@@ -22,8 +22,8 @@ def scripted(predictor, monkeypatch):
     def script(full):
         real = predictor._network.answer
 
-        def answer(window, prompts, previous=None, *, explain=False):
-            found = real(window, prompts, previous, explain=explain)
+        def answer(window, prompts, previous=None, **options):
+            found = real(window, prompts, previous, **options)
             in_image, in_window = window.overlap(full.shape)
             square = np.zeros((window.side, window.side), np.float32)
             square[in_window] = full[in_image]
@@ -184,7 +184,7 @@ def test_the_network_sees_the_same_pixels_as_training(predictor, rng):
 def test_explanations_have_a_sentence_and_fit_their_range(predictor, rng):
     predictor.set_image(rng.integers(0, 255, (70, 90), dtype=np.uint8))
     found = predictor.predict(explain=True).explanations
-    assert {one.kind for one in found} == {"map", "table"}
+    assert {"map", "table"} <= {one.kind for one in found}
     for one in found:
         assert one.description.endswith(".")
         assert one.values.min() >= one.value_range[0] - 1e-3

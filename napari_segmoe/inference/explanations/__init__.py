@@ -1,0 +1,1 @@
+"""Why the network answered as it did: maps and tables, one module for each heading."""

@@ -9,7 +9,7 @@ from napari_segmoe.errors import ModelOptionError, UnknownModelError
 if TYPE_CHECKING:
     from torch import nn
 
-_ARCHITECTURES = ("decoder_interaction",)
+_ARCHITECTURES = ("decoder_interaction", "semi_moe")
 _BUILDERS: dict[str, Callable[..., "nn.Module"]] = {}
 
 B = TypeVar("B", bound=Callable[..., "nn.Module"])

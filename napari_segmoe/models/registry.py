@@ -9,7 +9,8 @@ from napari_segmoe.errors import ModelOptionError, UnknownModelError
 if TYPE_CHECKING:
     from torch import nn
 
-_ARCHITECTURES = ("decoder_interaction", "semi_moe")
+_ARCHITECTURES = ("decoder_interaction", "mixsearch", "utanet", "semi_moe")
+_LEAST = {"in_channels": 1, "classes": 1, "image_classes": 0, "object_classes": 0}
 _BUILDERS: dict[str, Callable[..., "nn.Module"]] = {}
 
 B = TypeVar("B", bound=Callable[..., "nn.Module"])
@@ -51,18 +52,29 @@ def create_model(name: str, **options: Any) -> "nn.Module":
     UnknownModelError
         If no preset has that name.
     ModelOptionError
-        If the preset does not take an option.
+        If the preset does not take an option, or a count of channels or classes is
+        out of range.
     """
     _import_architectures()
     if name not in _BUILDERS:
         known = ", ".join(sorted(_BUILDERS))
         raise UnknownModelError(f"No model {name!r}. Known models: {known}.")
     try:
+        _check_counts(name, options)
         return _BUILDERS[name](**options)
     except TypeError as error:
         raise ModelOptionError(
             f"Model {name!r} cannot be built with {options}: {error}."
         ) from error
+
+
+def _check_counts(name: str, options: dict[str, Any]) -> None:
+    for option, least in _LEAST.items():
+        if options.get(option, least) < least:
+            raise ModelOptionError(
+                f"Model {name!r} cannot be built with {option}={options[option]};"
+                f" give at least {least}."
+            )
 
 
 def _import_architectures() -> None:

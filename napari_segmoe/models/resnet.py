@@ -36,8 +36,8 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in, h, w) to (B, out, ceil(h / stride), ceil(w / stride))."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(y)) + shortcut)
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(y)) + shortcut, inplace=True)
 
 
 def stack_blocks(
@@ -102,7 +102,7 @@ class ResNetEncoder(nn.Module):
         x = self.stem(image)  # (B, c1, H, W)
         if stem_addition is not None:
             x = x + stem_addition
-        e1 = F.relu(self.stem_norm(x))
+        e1 = F.relu(self.stem_norm(x), inplace=True)
         e2 = self.layer1(F.max_pool2d(e1, 2))  # (B, c2, H/2, W/2)
         e3 = self.layer2(e2)  # (B, c3, H/4, W/4)
         e4 = self.layer3(e3)  # (B, c4, H/8, W/8)

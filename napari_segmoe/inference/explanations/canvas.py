@@ -47,14 +47,16 @@ class Canvas:
         Parameters
         ----------
         trace : Tensor, (B, c, h, w)
-            Covers the network's padded input; of several channels the norm is taken.
+            Of the network's input, padded or not; of several channels the norm is
+            taken.
         """
         trace = trace[:1].float()
         if trace.shape[1] > 1:
             trace = trace.norm(dim=1, keepdim=True)
         grid_px = self.answer.window.grid_px
-        padded = self.network.padded_px(grid_px)
-        large = F.interpolate(trace, size=(padded, padded), mode="bilinear")
+        padded_px = self.network.padded_px(grid_px)
+        side = covered_px(trace.shape[-1], grid_px=grid_px, padded_px=padded_px)
+        large = F.interpolate(trace, size=(side, side), mode="bilinear")
         return large[0, 0, :grid_px, :grid_px].cpu().numpy()
 
     def paint(self, values: Map, *, outside: float = 0.0) -> Map:
@@ -75,6 +77,29 @@ class Canvas:
         """
         values = self.paint(self.on_grid(trace))
         return make_map(key, name, values, value_range=up_to(values), **words)
+
+
+def covered_px(side: int, *, grid_px: int, padded_px: int) -> int:
+    """Return how many pixels of a network's input a map of some side covers.
+
+    Parameters
+    ----------
+    side : int
+        Of the map.
+    grid_px, padded_px : int
+        Sides of the input before and after padding.
+
+    Returns
+    -------
+    int
+        ``padded_px`` where a whole stride leads from the padded input to the map;
+        else the map was cut to the input, and what it covers is rounded up.
+    """
+    if side == grid_px:
+        return grid_px
+    if padded_px % side == 0:
+        return padded_px
+    return side * max(round(grid_px / side), 1)
 
 
 def make_map(

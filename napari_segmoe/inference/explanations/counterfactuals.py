@@ -9,6 +9,7 @@ from napari_segmoe.inference.explanations.canvas import (
     Map,
     make_map,
 )
+from napari_segmoe.inference.explanations.experts import name_of_expert
 from napari_segmoe.models.outputs import Routing
 from napari_segmoe.types import Explanation, ExplanationGroup, Steering
 
@@ -42,28 +43,29 @@ def explain_without(canvas: Canvas, expert: str, probability: Map) -> list[Expla
         Of the mask without the expert, on the window's grid.
     """
     change = canvas.answer.probability - probability
+    name = name_of_expert(expert)
     return [
         make_map(
             f"counterfactual/{expert}",
-            f"Mask without {expert}",
+            f"Mask without {name}",
             canvas.paint(probability),
             value_range=SHARES,
             group=_GROUP,
             colormap="viridis",
             description=(
-                f"Mask probability if {expert} were never asked and the others took"
+                f"Mask probability if {name} were never asked and the others took"
                 " over its share."
             ),
         ),
         make_map(
             f"effect/{expert}",
-            f"Effect of {expert}",
+            f"Effect of {name}",
             canvas.paint(change),
             value_range=SIGNED,
             group=_GROUP,
             colormap="RdBu_r",
             description=(
-                f"What {expert} does to the mask probability: above 0 it argues for"
+                f"What {name} does to the mask probability: above 0 it argues for"
                 " the object, below 0 against it."
             ),
         ),

@@ -26,9 +26,12 @@ def explain_depth(canvas: Canvas) -> list[Explanation]:
 
 
 def _outputs(canvas: Canvas) -> list[Explanation]:
-    """Return what each earlier output marks, and how far they lie apart."""
+    """Return what each earlier output marks, and how far they lie apart.
+
+    Where experts speak for themselves (``expert_outputs``), there are no earlier ones.
+    """
     output = canvas.answer.output
-    if not output.auxiliary:
+    if not output.auxiliary or output.expert_outputs:
         return []
     earlier = [
         canvas.on_grid(foreground_scores(one[:1]).sigmoid()) for one in output.auxiliary

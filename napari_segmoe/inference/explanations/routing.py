@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_segmoe.inference.explanations.canvas import SHARES, Canvas
-from napari_segmoe.models.outputs import Routing
 from napari_segmoe.types import Explanation, ExplanationGroup
 
 _DECODER_LEVEL = re.compile(r"D\d+")
-_TASKS = frozenset(("mask", "segmentation", "distance", "sdf", "boundary"))
+_CELL = re.compile(r"cell \d+_\d+")
+_TASKS = frozenset(("mask", "distance", "boundary"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +38,49 @@ _BY_STAGE = _Words(
 )
 
 
+_BY_NODE = _Words(
+    "Branch weights, node x cell",
+    "How much each node of the lattice (row) takes from each incoming cell (column),"
+    " 0 where it has no such cell; learned, the same for every image and place.",
+)
+
+
 def explain_routing(canvas: Canvas) -> list[Explanation]:
-    """Return one matrix for all stages that share their experts."""
-    tables: dict[tuple[str, ...], list[Routing]] = {}
-    for routing in canvas.answer.output.routing:
-        tables.setdefault(routing.experts, []).append(routing)
-    return [
-        _table(rows, number if len(tables) > 1 else None)
-        for number, rows in enumerate(tables.values(), start=1)
-    ]
+    """Return one matrix of all stages (rows) and experts (columns).
 
-
-def _table(rows: list[Routing], number: int | None) -> Explanation:
+    It is 0 where a stage does not have an expert.
+    """
+    rows = canvas.answer.output.routing
+    if not rows:
+        return []
+    experts = tuple(dict.fromkeys(name for row in rows for name in row.experts))
     stages = tuple(row.stage for row in rows)
-    words = _words(stages, rows[0].experts)
-    values = np.stack([row.weights[0].float().cpu().numpy() for row in rows])
-    return Explanation(
-        kind="table",
-        name=words.name,
-        values=values.astype(np.float32),
-        labels=rows[0].experts,
-        value_range=SHARES,
-        description=words.description,
-        key="routing" if number is None else f"routing/{number}",
-        group=ExplanationGroup.ROUTING,
-        row_labels=stages,
-        colormap="Blues",
-    )
+    values = np.zeros((len(stages), len(experts)), np.float32)
+    for number, row in enumerate(rows):
+        columns = [experts.index(name) for name in row.experts]
+        values[number, columns] = row.weights[0].float().cpu().numpy()
+    words = _words(stages, experts)
+    return [
+        Explanation(
+            kind="table",
+            name=words.name,
+            values=values,
+            labels=experts,
+            value_range=SHARES,
+            description=words.description,
+            key="routing",
+            group=ExplanationGroup.ROUTING,
+            row_labels=stages,
+            colormap="Blues",
+        )
+    ]
 
 
 def _words(stages: tuple[str, ...], experts: tuple[str, ...]) -> _Words:
     if "classification" in experts and all(map(_DECODER_LEVEL.fullmatch, stages)):
         return _UPA
+    if all(map(_CELL.fullmatch, stages)):
+        return _BY_NODE
     if _TASKS.issuperset(stages):
         return _BY_TASK
     return _BY_STAGE

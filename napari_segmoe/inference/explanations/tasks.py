@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from napari_segmoe.inference.explanations.canvas import SHARES, Canvas, make_map
+from napari_segmoe.inference.explanations.experts import capitalise
 from napari_segmoe.models.outputs import SegmentationOutput, foreground_scores
 from napari_segmoe.types import Explanation, ExplanationGroup
 
@@ -62,21 +63,21 @@ def _alone(canvas: Canvas) -> list[Explanation]:
     output = canvas.answer.output
     found = []
     for expert, own in output.expert_outputs.items():
-        field = _FIELDS.get(expert)
-        together = None if field is None else _TOGETHER[field](output)
-        if field is None or together is None:
+        field = expert.partition(" ")[0]
+        together = _TOGETHER[field](output)
+        if together is None:
             continue
         difference = (_SCALED[field](own) - _SCALED[field](together)).abs()
         found.append(
             make_map(
                 f"alone/{expert}",
-                f"{expert[:1].upper()}{expert[1:]} expert alone",
+                f"{capitalise(expert)} alone",
                 canvas.paint(canvas.on_grid(difference)),
                 value_range=SHARES,
                 group=_GROUP,
                 colormap="inferno",
                 description=(
-                    f"Where the {field} that the {expert} expert gives alone differs"
+                    f"Where the {field} that the {expert} gives alone differs"
                     f" from the {field} that all experts give together; 0 is no"
                     " difference."
                 ),
@@ -93,12 +94,6 @@ def _probability(scores: Tensor) -> Tensor:
     return foreground_scores(scores).sigmoid()
 
 
-_FIELDS = {
-    "mask": "mask",
-    "segmentation": "mask",
-    "distance": "distance",
-    "boundary": "boundary",
-}
 _TOGETHER: Mapping[str, Callable[[SegmentationOutput], Tensor | None]] = {
     "mask": lambda output: output.logits,
     "distance": lambda output: output.distance,

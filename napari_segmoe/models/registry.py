@@ -9,7 +9,13 @@ from napari_segmoe.errors import ModelOptionError, UnknownModelError
 if TYPE_CHECKING:
     from torch import nn
 
-_ARCHITECTURES = ("decoder_interaction", "mixsearch", "utanet", "semi_moe")
+_ARCHITECTURES = (
+    "decoder_interaction",
+    "mixsearch",
+    "utanet",
+    "semi_moe",
+    "resformer",
+)
 _LEAST = {"in_channels": 1, "classes": 1, "image_classes": 0, "object_classes": 0}
 _BUILDERS: dict[str, Callable[..., "nn.Module"]] = {}
 

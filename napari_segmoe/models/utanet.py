@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from napari_segmoe.errors import ModelOptionError, WeightsError
+from napari_segmoe.errors import ModelOptionError
 from napari_segmoe.models.mixture_skips import (
     STAGES,
     MixtureOfSkips,
@@ -23,11 +23,10 @@ from napari_segmoe.models.network import ImageHead, SegmentationNetwork, State
 from napari_segmoe.models.outputs import Routing, SegmentationOutput
 from napari_segmoe.models.registry import register_model
 from napari_segmoe.models.resnet import ResNetEncoder
+from napari_segmoe.models.weights import load_tensors
 from napari_segmoe.types import Steering
 
 _STRIDE = 16
-# Deeper maps then have several pixels, without which batch norm cannot train.
-_SMALLEST_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +134,6 @@ class UTANet(SegmentationNetwork):
             self.attach_prompt_stem()
         self._trains_mixture_only = False
 
-    def pad(self, image: Tensor) -> Tensor:
-        """Pad bottom and right with zeros to a multiple of 16, at least 32."""
-        image = super().pad(image)
-        height, width = image.shape[-2:]
-        return F.pad(
-            image,
-            (0, max(_SMALLEST_SIDE - width, 0), 0, max(_SMALLEST_SIDE - height, 0)),
-        )
-
     def encode(self, image: Tensor, prompts: Tensor | None = None) -> State:
         """Compute all that does not depend on steering.
 
@@ -218,19 +208,12 @@ class UTANet(SegmentationNetwork):
         WeightsError
             If a tensor besides the mixture's is missing, unknown or of another shape.
         """
-        try:
-            missing, unknown = self.load_state_dict(state, strict=False)
-        except RuntimeError as error:
-            raise WeightsError(
-                f"The first stage's weights do not fit: {error}. Train it with the"
-                " same preset and classes."
-            ) from error
-        lacking = [name for name in missing if not name.startswith("mixture.")]
-        if lacking or unknown:
-            raise WeightsError(
-                f"The first stage's weights do not fit at {(*lacking, *unknown)[0]}."
-                " Train it with the same preset and heads."
-            )
+        own = {
+            name: tensor
+            for name, tensor in self.state_dict().items()
+            if name.startswith("mixture.")
+        }
+        load_tensors(self, {**state, **own}, source="the first stage")
 
     def train_mixture_only(self) -> None:
         """Freeze all but the mixture and the region head: the second training stage.
@@ -360,8 +343,8 @@ def utanet_lite(
         widths=_Widths(
             encoder=(16, 32, 64, 128, 256),
             depths=(2, 2, 2, 2),
-            decoder=(128, 64, 32, 16),
-            stripe=32,
+            decoder=(96, 48, 24, 16),
+            stripe=24,
             head=16,
         ),
         in_channels=in_channels,

@@ -128,9 +128,9 @@ def _golden_agreement(
 ) -> float:
     """Return the share of a golden tile's pixels on which both arithmetics agree."""
     tile = _golden_tile().to(device)
-    exact = model(tile).logits.float().sigmoid()
+    exact = model(tile).foreground.sigmoid()
     with torch.autocast(device.type, dtype=half):
-        quick = model(tile).logits.float().sigmoid()
+        quick = model(tile).foreground.sigmoid()
     return float(((exact - quick).abs() < _GOLDEN_TOLERANCE).float().mean())
 
 

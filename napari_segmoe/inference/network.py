@@ -184,6 +184,15 @@ class WindowNetwork:
             rows.append(scores.float()[0].cpu().numpy())
         return np.stack(rows)
 
+    def distance(
+        self, answer: WindowAnswer, shape: tuple[int, int]
+    ) -> NDArray[np.float32] | None:
+        """Return the predicted signed distance at full resolution, (H, W), or None."""
+        if answer.output.distance is None:
+            return None
+        values = answer.output.distance.float()[0, 0].cpu().numpy()
+        return self.enlarge(values, answer.window, shape)
+
     def enlarge(
         self,
         values: NDArray[np.float32],

@@ -265,7 +265,11 @@ class SegmentationPredictor:
             mask = np.zeros_like(mask)
         if locked is not None:
             mask &= ~locked
-        labels = label_objects(mask, card.smallest_object_fraction)
+        labels = label_objects(
+            mask,
+            card.smallest_object_fraction,
+            distance=network.distance(answer, image.shape),
+        )
         if not labels.any():
             notes = (*notes, "No object was found.")
         return Prediction(

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_segmoe.errors import PromptError
+from napari_segmoe.inference.splitting import part_touching
 from napari_segmoe.types import Mask, Prompts
 
 _MOST_OBJECTS = 200
@@ -61,15 +62,33 @@ def touched_by(found: Mask, prompts: Prompts) -> Mask:
     return np.isin(labels, sorted(hit))
 
 
-def label_objects(mask: Mask, smallest_fraction: float) -> NDArray[np.uint32]:
-    """Return object ids, largest first; specks are dropped."""
+def label_objects(
+    mask: Mask,
+    smallest_fraction: float,
+    *,
+    distance: NDArray[np.float32] | None = None,
+) -> NDArray[np.uint32]:
+    """Return object ids, largest first; specks are dropped.
+
+    Parameters
+    ----------
+    mask : (H, W) bool
+    smallest_fraction : float
+        Objects below this share of the image are specks.
+    distance : (H, W) float32, optional
+        Predicted signed distance, positive inside; parts touching objects.
+    """
+    smallest_px = smallest_fraction * mask.size
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    if distance is not None and count:
+        labels = part_touching(labels, distance, smallest_px=smallest_px)
+        count = int(labels.max())
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
     order = [
         index
         for index in np.argsort(-sizes, kind="stable")
-        if sizes[index] > 0 and sizes[index] >= smallest_fraction * mask.size
+        if sizes[index] > 0 and sizes[index] >= smallest_px
     ][:_MOST_OBJECTS]
     table = np.zeros(count + 1, np.uint32)
     table[order] = np.arange(1, len(order) + 1)

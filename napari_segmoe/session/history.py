@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     STROKE = "stroke"
     AUTOMATIC = "automatic"
     REJECT = "reject"
+    STEER = "steer"
     COMMIT = "commit"
     CORRECT = "correct"
     IMPORT = "import"

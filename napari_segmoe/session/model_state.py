@@ -67,6 +67,7 @@ class ModelState:
         self._session.log.record(
             EventKind.MODEL, {"weights": choice.weights, "device": choice.device}
         )
+        self._session.explaining.forget_model()
         self._forget()
         if self._session.image is not None:
             self.load()
@@ -128,6 +129,7 @@ class ModelState:
         if report.devices:
             self.devices = report.devices
         self._session.classes.learn(report.card.object_classes)
+        self._session.explaining.learn_absent(report.unavailable)
         self._session.model_changed.emit()
         self._session.announce_status()
 

@@ -3,7 +3,7 @@
 The host lives on the job runner's worker only; nothing here imports torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from napari_segmoe.types import (
     Prediction,
     Prompts,
     Spacing,
+    Steering,
     Stroke,
 )
 
@@ -75,8 +76,13 @@ class Predictor(Protocol):
         previous: Prediction | None = None,
         locked: Mask | None = None,
         explain: bool = False,
+        steering: Steering | None = None,
     ) -> Prediction:
         """Answer the prompts, or segment everything where there are none."""
+        ...
+
+    def unavailable_explanations(self) -> Mapping[str, str]:
+        """Return why a group of explanations never comes, by the group's name."""
         ...
 
     def release(self) -> None:
@@ -109,10 +115,10 @@ class DeviceChoice:
 
 
 class DeviceReader(Protocol):
-    """Tells about devices; may import torch, so it is asked on the worker only."""
+    """Tells about devices; may wait for the predictor, so the worker alone asks."""
 
-    def list_devices(self) -> tuple[DeviceChoice, ...]:
-        """Return the devices of this machine."""
+    def list_devices(self, predictor: Predictor) -> tuple[DeviceChoice, ...]:
+        """Return the devices that a predictor can run on."""
         ...
 
     def memory_text(self, predictor: Predictor) -> str:
@@ -128,6 +134,8 @@ class Question:
     prompts: Prompts
     previous: Prediction | None = None
     locked: Mask | None = None
+    explain: bool = False
+    steering: Steering | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,6 +145,7 @@ class ModelReport:
     card: Card
     device_text: str
     devices: tuple[DeviceChoice, ...]
+    unavailable: Mapping[str, str]  # why a group of explanations never comes
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -168,8 +177,9 @@ class PredictorHost:
     def load(self, choice: ModelChoice) -> ModelReport:
         """Make sure that the predictor of ``choice`` is loaded."""
         predictor = self._ensure(choice)
-        devices = self._devices.list_devices() if self._devices else ()
-        return ModelReport(predictor.card, self.memory_text(), devices)
+        devices = self._devices.list_devices(predictor) if self._devices else ()
+        unavailable = predictor.unavailable_explanations()
+        return ModelReport(predictor.card, self.memory_text(), devices, unavailable)
 
     def memory_text(self) -> str:
         """Return device and memory in words; empty where nothing is loaded."""
@@ -226,6 +236,8 @@ class PredictorHost:
             box=question.prompts.box,
             previous=question.previous,
             locked=question.locked,
+            explain=question.explain,
+            steering=question.steering,
         )
 
     def _ensure(self, choice: ModelChoice) -> Predictor:

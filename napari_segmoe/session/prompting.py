@@ -1,6 +1,6 @@
 """Prompts of the object in the making, and the prediction that answers them."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Hashable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_segmoe.errors import PromptError
 from napari_segmoe.session.history import EventKind, Snapshot
-from napari_segmoe.session.prediction_cache import PredictionCache
+from napari_segmoe.session.prediction_cache import Answer, PredictionCache
 from napari_segmoe.session.predictor import Question, locked_pixels
 from napari_segmoe.session.workspace import Workspace
 from napari_segmoe.types import Box, Click, Prediction, PromptKind, Prompts, Stroke
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_segmoe.session.session import Session
 
 SMALLEST_BOX_PX = 2.0
+STEERED = "Experts are pinned or vetoed, see the Heatmaps tab."
 
 
 class Prompting:
@@ -35,6 +36,7 @@ class Prompting:
         self.kind = PromptKind.POINT
         self.is_positive = True
         self.is_waiting = False
+        self._awaited: Hashable = None  # the question that waits, and how to answer
         self.failure = ""  # why the newest question got no answer
 
     @property
@@ -148,19 +150,26 @@ class Prompting:
             raise PromptError(
                 "There is no prompt yet. Click the object, or segment the whole image."
             )
-        key = (self._session.model.choice, workspace.question_key)
         self._request += 1
-        kept = self._cache.find(key)
+        kept = self._cache.find(self._key(workspace))
         if kept is not None:
             self._show(kept)
-            return
-        self._submit(workspace, self._request, lambda p: self._cache.keep(key, p))
+        if kept is None or not self._tells_enough(kept):
+            self._submit(workspace, self._request)
 
     def ask_again(self) -> None:
         """Ask anew after the model changed, where something was asked."""
         workspace = self._session.workspace
         if workspace is not None and _asks_something(workspace):
             self.predict()
+
+    def refresh(self) -> None:
+        """Ask the same anew where the answer is not explained or steered as wanted."""
+        workspace = self._session.workspace
+        if workspace is None or not (self.is_waiting or workspace.answer):
+            return
+        if not self.is_waiting or self._awaited != self._wanted(workspace):
+            self.ask_again()
 
     def give_up(self) -> None:
         """Drop the question that waits for an answer."""
@@ -173,43 +182,39 @@ class Prompting:
         if not _asks_something(workspace):
             self._request += 1
             self._show(None)
-        elif _question(before) != _question(workspace.snapshot):
-            key = (self._session.model.choice, workspace.question_key)
-            is_known = self._cache.find(key) is not None
+        elif _asked(before) != _asked(workspace.snapshot):
+            is_known = self._cache.find(self._key(workspace)) is not None
             if is_known or self._session.options.predict_on_prompt:
                 self.predict()
 
-    def _submit(
-        self, workspace: Workspace, request: int, keep: Callable[[Prediction], None]
-    ) -> None:
-        question = Question(
-            workspace.image,
-            workspace.snapshot.prompts,
-            None if workspace.snapshot.is_automatic else workspace.prediction,
-            locked_pixels(workspace.labels),
-        )
+    def _submit(self, workspace: Workspace, request: int) -> None:
+        question, key = self._question(workspace), self._key(workspace)
         host, choice = self._session.model.host, self._session.model.choice
         smallest = self._session.options.smallest_object_px
 
-        def job() -> Generator[None, None, tuple[Prediction, str]]:
+        def job() -> Generator[None, None, tuple[Answer, str]]:
             yield
             prediction = host.answer(choice, question)
             if not question.prompts:
                 prediction = without_small_objects(prediction, smallest)
-            return prediction, host.memory_text()
+            if question.steering is not None:
+                notes = (*prediction.notes, STEERED)
+                prediction = replace(prediction, notes=notes)
+            answer = Answer(prediction, key[0], question.previous, question.explain)
+            return answer, host.memory_text()
 
-        def on_done(answer: tuple[Prediction, str]) -> None:
-            keep(answer[0])
+        def on_done(found: tuple[Answer, str]) -> None:
+            self._cache.keep(key, found[0])
             if request == self._request:
-                self._session.model.note_device(answer[1])
-                self._show(answer[0])
+                self._session.model.note_device(found[1])
+                self._show(found[0])
 
         def on_error(error: Exception) -> None:
             if request == self._request:
                 self.failure = self._session.report(error)
                 self._set_waiting(False)
 
-        self.failure = ""
+        self.failure, self._awaited = "", self._wanted(workspace)
         self._set_waiting(True)
         self._session.model.load()
         if self.is_waiting:  # loading may have failed at once
@@ -217,10 +222,39 @@ class Prompting:
                 job, topic="predict", on_done=on_done, on_error=on_error
             )
 
-    def _show(self, prediction: Prediction | None) -> None:
+    def _question(self, workspace: Workspace) -> Question:
+        return Question(
+            workspace.image,
+            workspace.snapshot.prompts,
+            self._previous(workspace),
+            locked_pixels(workspace.labels),
+            explain=self._session.explaining.is_wanted,
+            steering=self._session.explaining.steering,
+        )
+
+    def _previous(self, workspace: Workspace) -> Prediction | None:
+        """Return what the answer builds on: the same one if the same is asked anew."""
+        answer = workspace.answer
+        if workspace.snapshot.is_automatic or answer is None:
+            return None
+        is_same = answer.question == self._key(workspace)[0]
+        return answer.previous if is_same else answer.prediction
+
+    def _key(self, workspace: Workspace) -> tuple[Hashable, Hashable]:
+        question = (self._session.model.choice, workspace.question_key)
+        return question, self._session.explaining.wishes
+
+    def _wanted(self, workspace: Workspace) -> Hashable:
+        return self._key(workspace), self._session.explaining.is_wanted
+
+    def _tells_enough(self, answer: Answer) -> bool:
+        return answer.is_explained or not self._session.explaining.is_wanted
+
+    def _show(self, answer: Answer | None) -> None:
         self.failure = ""
-        self._session.require_workspace().prediction = prediction
-        self._session.prediction_changed.emit(prediction)
+        self._session.require_workspace().answer = answer
+        self._session.explaining.learn(self.prediction)
+        self._session.prediction_changed.emit(self.prediction)
         self._set_waiting(False)
 
     def _set_waiting(self, is_waiting: bool) -> None:
@@ -272,5 +306,5 @@ def _asks_something(workspace: Workspace) -> bool:
     return bool(workspace.snapshot.prompts) or workspace.snapshot.is_automatic
 
 
-def _question(snapshot: Snapshot) -> tuple[Prompts, bool, int]:
+def _asked(snapshot: Snapshot) -> tuple[Prompts, bool, int]:
     return snapshot.prompts, snapshot.is_automatic, snapshot.label_version

@@ -11,6 +11,7 @@ from napari_segmoe.errors import DeviceError, JobError, NoImageError, SegmoeErro
 from napari_segmoe.session.annotation import Annotation
 from napari_segmoe.session.class_actions import ClassActions
 from napari_segmoe.session.classes import ClassTable
+from napari_segmoe.session.explaining import Explaining
 from napari_segmoe.session.history import EventKind, EventLog, Snapshot, Step
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.jobs import JobRunner
@@ -38,7 +39,8 @@ class Session:
 
     Views call the methods and listen to the signals; they keep no state. State
     changes only on the thread that made the session. By topic: `prompting` (prompts
-    and prediction), `annotation` (committed objects), `classes`, `model`.
+    and prediction), `annotation` (committed objects), `classes`, `model`,
+    `explaining` (heatmaps, steering of experts).
 
     Parameters
     ----------
@@ -59,6 +61,7 @@ class Session:
     classes_changed = Signal()
     model_changed = Signal()
     options_changed = Signal(SegmentOptions)
+    explaining_changed = Signal()
     busy_changed = Signal(bool)
     status_changed = Signal(Status)
     selection_changed = Signal(object)
@@ -85,6 +88,7 @@ class Session:
         self.prompting = Prompting(self)
         self.annotation = Annotation(self)
         self.classes = ClassActions(self)
+        self.explaining = Explaining(self)
         self.model = ModelState(self, PredictorHost(load_predictor, devices), choice)
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 from napari_segmoe.session.history import History, Snapshot
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.objects import Labels
+from napari_segmoe.session.prediction_cache import Answer
 from napari_segmoe.types import Prediction
 
 
@@ -25,9 +26,14 @@ class Workspace:
         self.image = image
         self.snapshot = snapshot
         self.labels: Labels = np.zeros(image.shape, np.uint32)
-        self.prediction: Prediction | None = None
+        self.answer: Answer | None = None  # the newest one to the prompts
         self.history = History()
         self.selected_id: int | None = None
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The newest prediction, or None."""
+        return self.answer.prediction if self.answer else None
 
     @property
     def next_id(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer, Points
+from psygnal import Signal
 
 from napari_segmoe.errors import SegmoeError
 from napari_segmoe.session.options import SegmentOptions
@@ -45,6 +46,8 @@ class LayerSync:
         Its session.
     """
 
+    image_placed = Signal(object)  # the image layer, chosen or moved; None: left
+
     def __init__(self, viewer: Any, session: Session) -> None:
         self._viewer = viewer
         self._session = session
@@ -68,6 +71,7 @@ class LayerSync:
         session.objects_changed.connect(self._on_objects_changed)
         session.classes_changed.connect(self._on_classes_changed)
         session.options_changed.connect(self._on_options_changed)
+        session.explaining_changed.connect(self._on_options_changed)
         session.selection_changed.connect(self._on_selection_changed)
         self.choose_first_image()
 
@@ -127,6 +131,16 @@ class LayerSync:
         if PREDICTION in self._layers:
             self._layers[PREDICTION].visible = visible
 
+    @contextmanager
+    def keeping_selection(self) -> Iterator[None]:
+        """Add and remove layers of ours: what is selected stays, and is not chosen."""
+        layers = self._viewer.layers
+        active = layers.selection.active
+        with self._changing():
+            yield
+            if active is not None and active in layers:
+                layers.selection.active = active
+
     def close(self) -> None:
         """Let go of viewer and session; the layers stay."""
         self._leave_image()
@@ -152,6 +166,7 @@ class LayerSync:
         for name in TRANSFORM_EVENTS:
             getattr(self._image.events, name).disconnect(self._on_transform_changed)
         self._image = None
+        self.image_placed.emit(None)
 
     def _on_active_changed(self, event: Any) -> None:
         is_new = is_image(event.value) and event.value is not self._refused
@@ -186,6 +201,7 @@ class LayerSync:
         for layer in self._layers.values():
             layer.units = placing["units"]
             layer.affine = placing["affine"]
+        self.image_placed.emit(self._image)
 
     def _on_prompts_changed(self, prompts: Prompts) -> None:
         if self._image is None:
@@ -264,10 +280,11 @@ class LayerSync:
         self._on_prompts_changed(self._session.prompts)
 
     def _show_colours(self, layer: Labels, prediction: Prediction) -> None:
+        has_maps = bool(self._session.explaining.shown)  # a tint would falsify them
         colours = drawing.prediction_colours(
             prediction,
             self._session.classes.table,
-            fill_opacity=self._session.options.fill_opacity,
+            fill_opacity=0.0 if has_maps else self._session.options.fill_opacity,
         )
         if not drawing.has_colours(layer.colormap, colours):
             layer.colormap = colours
@@ -299,13 +316,10 @@ class LayerSync:
 
     def _make(self, role: str) -> Layer:
         assert self._image is not None
-        active = self._viewer.layers.selection.active
         layer = make_layer(role, self._shape(), place_like(self._image))
         self._layers[role] = layer
-        with self._changing():
+        with self.keeping_selection():
             self._viewer.layers.insert(self._place_of(role), layer)
-            if active is not None and active in self._viewer.layers:
-                self._viewer.layers.selection.active = active
         bind_keys(layer, self._session, self)
         if isinstance(layer, Points):
             self._gestures.attach(layer, self._preview)

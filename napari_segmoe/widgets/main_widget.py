@@ -27,9 +27,11 @@ from napari_segmoe.session.predictor import (
 )
 from napari_segmoe.session.session import FIRST_CHOICE, Session
 from napari_segmoe.session.torch_backend import TorchDevices, load_torch_predictor
+from napari_segmoe.viewer.heatmaps import HeatmapLayers
 from napari_segmoe.viewer.layers import LayerSync
 from napari_segmoe.viewer.sessions import drop_session, keep_session
 from napari_segmoe.widgets.empty_view import EmptyView
+from napari_segmoe.widgets.heatmaps_view import HeatmapsView
 from napari_segmoe.widgets.none_guard import protect_none
 from napari_segmoe.widgets.objects_view import ObjectsView
 from napari_segmoe.widgets.qt_runner import QtJobRunner
@@ -38,6 +40,7 @@ from napari_segmoe.widgets.status_view import StatusView
 
 PLUGIN = "napari-segmoe"
 SMALLEST_WIDTH_PX = 300
+HEATMAPS_TAB = 2
 
 
 class MainWidget(QWidget):
@@ -66,12 +69,15 @@ class MainWidget(QWidget):
         self._viewer = viewer
         self.session = session
         self.layers = LayerSync(viewer, session)
+        self.heatmap_layers = HeatmapLayers(viewer, session, self.layers)
         self._status = StatusView(session, self.layers, viewer)
         self._tabs = QTabWidget()
         self.segment = SegmentView(session)
         self.objects = ObjectsView(session, self.layers)
         self._tabs.addTab(_scrolling(self.segment), "Segment")
+        self.heatmaps = HeatmapsView(session, self.heatmap_layers)
         self._tabs.addTab(_scrolling(self.objects), "Objects")
+        self._tabs.addTab(_scrolling(self.heatmaps), "Heatmaps")
         self._empty = EmptyView(self._open_sample, self._open_file)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
@@ -84,10 +90,19 @@ class MainWidget(QWidget):
         self.setMinimumWidth(SMALLEST_WIDTH_PX)
         session.image_changed.connect(self._on_image_changed)
         session.objects_changed.connect(self._on_objects_changed)
+        session.explaining_changed.connect(self._on_explaining_changed)
+        self._tabs.currentChanged.connect(self._on_tab_changed)
         session.failed.connect(self._on_failed)
         session.notified.connect(show_info)
         self.destroyed.connect(
-            partial(_close_session, viewer, session, self.layers, self._status)
+            partial(
+                _close_session,
+                viewer,
+                session,
+                self.heatmap_layers,
+                self.layers,
+                self._status,
+            )
         )
         viewer.events.theme.connect(self._on_theme_changed)
         self._on_theme_changed()
@@ -107,6 +122,13 @@ class MainWidget(QWidget):
     def _on_objects_changed(self, _: object = None) -> None:
         count = len(self.session.annotation.records)
         self._tabs.setTabText(1, f"Objects ({count})" if count else "Objects")
+
+    def _on_tab_changed(self, index: int) -> None:
+        self.session.explaining.show_explanations(index == HEATMAPS_TAB)
+
+    def _on_explaining_changed(self) -> None:
+        if self.session.explaining.is_open:
+            self._tabs.setCurrentIndex(HEATMAPS_TAB)
 
     def _on_theme_changed(self, _: object = None) -> None:
         self.segment.set_accent(get_theme(self._viewer.theme).current.as_hex())
@@ -171,10 +193,12 @@ def make_main_widget(
 def _close_session(
     viewer: Any,
     session: Session,
+    heatmaps: HeatmapLayers,
     layers: LayerSync,
     status: StatusView,
     _: object = None,
 ) -> None:
+    heatmaps.close()
     layers.close()
     status.close_connections()
     session.close()

@@ -46,8 +46,10 @@ class FakePredictor:
         previous=None,
         locked=None,
         explain=False,
+        steering=None,
     ):
-        self.asked.append({"clicks": clicks, "previous": previous, "locked": locked})
+        asked = {"clicks": clicks, "previous": previous, "locked": locked}
+        self.asked.append({**asked, "explain": explain, "steering": steering})
         if self.before_answer is not None:
             self.before_answer()
         if self.error is not None:
@@ -87,6 +89,9 @@ class FakePredictor:
     def _classes(self, mask):
         malignant = 0.83 if self.image[mask].mean() > 215 else 0.1
         return {"benign": 1 - malignant, "malignant": malignant}
+
+    def unavailable_explanations(self):
+        return {}
 
     def release(self):
         self.is_released = True

@@ -6,6 +6,8 @@ from scipy import ndimage
 from napari_segmoe.types import Click, Mask
 
 _EIGHT = np.ones((3, 3), bool)
+_PULL, _PULL_WIDTH = 2.0, 1.5  # times the click's distance from the outline
+_SMOOTHING = 0.06  # of the radius of a disk of the mask's area
 
 
 def component_under(mask: Mask, y: float, x: float, *, reach_px: float = 0.0) -> Mask:
@@ -46,7 +48,7 @@ def merge_click(
     locked: Mask | None = None,
     obey_px: float = 0.0,
 ) -> Mask:
-    """Let one click change only the connected difference under it.
+    """Let one click change the connected difference under it, and the outline there.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ def merge_click(
     locked : (H, W) bool, optional
         Pixels of committed objects; never changed.
     obey_px : float
-        Where the network disobeys, a disk of this radius is set or cleared.
+        Least distance by which a click on the wrong side moves the outline.
 
     Returns
     -------
@@ -65,24 +67,68 @@ def merge_click(
 
     Notes
     -----
-    Progressive merge of FocalClick (Chen et al. 2022).
+    Progressive merge of FocalClick (Chen et al. 2022); then `pull_outline`, so that
+    no click stays without effect where the network disobeys.
     """
     changed = component_under(previous ^ answer, click.y, click.x)
     merged = np.where(changed, answer, previous)
-    row, column = round(click.y), round(click.x)
-    inside = 0 <= row < merged.shape[0] and 0 <= column < merged.shape[1]
-    if inside and merged[row, column] != click.positive:
-        merged = merged.copy()
-        merged[_disk(merged.shape, click, obey_px)] = click.positive
+    merged = pull_outline(previous, merged, click, least_px=obey_px)
     if locked is not None:
         merged = merged & ~locked
     return merged
 
 
-def _disk(shape: tuple[int, ...], click: Click, radius: float) -> Mask:
-    y, x = np.ogrid[: shape[0], : shape[1]]
-    disk: Mask = (y - click.y) ** 2 + (x - click.x) ** 2 <= max(radius, 1.0) ** 2
-    return disk
+def pull_outline(
+    previous: Mask, merged: Mask, click: Click, *, least_px: float = 0.0
+) -> Mask:
+    """Move the outline past a click that lies on its wrong side.
+
+    Who corrects clicks the middle of what is wrong, so the outline, d away from the
+    click, belongs about as far on the click's other side. It moves by 2 d at the
+    click, falling off as a Gaussian of deviation 1.5 d; a disk of radius d is obeyed
+    in any case, and what was moved is smoothed.
+
+    Parameters
+    ----------
+    previous, merged : (H, W) bool
+        The mask that the click corrects, and the one that is changed.
+    click : Click
+    least_px : float
+        Least d. At most d is the radius of a disk of the mask's area.
+
+    Returns
+    -------
+    (H, W) bool
+        ``merged`` where the click agrees with ``previous``, or lies far from it on
+        something that ``merged`` holds already.
+    """
+    row, column = round(click.y), round(click.x)
+    if not (0 <= row < merged.shape[0] and 0 <= column < merged.shape[1]):
+        return merged
+    if previous[row, column] == click.positive:
+        return merged
+    inside = ndimage.distance_transform_edt(previous)
+    outside = ndimage.distance_transform_edt(~previous)
+    size = np.sqrt(max(int(previous.sum()), 1) / np.pi)
+    found = float((outside if click.positive else inside)[row, column])
+    if found > size and merged[row, column] == click.positive:
+        return merged  # the network found something apart from the mask
+    d = max(min(found, size), least_px, 1.0)
+    y, x = np.ogrid[: merged.shape[0], : merged.shape[1]]
+    away_squared = (y - click.y) ** 2 + (x - click.x) ** 2
+    move = _PULL * d * np.exp(-away_squared / (2 * (_PULL_WIDTH * d) ** 2))
+    disk = away_squared <= d**2
+    if click.positive:
+        pulled = merged | (inside - outside + move > 0) | disk
+    else:
+        pulled = merged & (inside - outside - move > 0) & ~disk
+    blurred = ndimage.gaussian_filter(
+        pulled.astype(np.float32), max(_SMOOTHING * size, 0.5)
+    )
+    near = away_squared <= (3 * d) ** 2
+    smoothed: Mask = np.where(near, blurred > 0.5, pulled)
+    smoothed[row, column] = click.positive
+    return smoothed
 
 
 def _nearest_label(labels: np.ndarray, row: int, column: int, reach_px: float) -> int:

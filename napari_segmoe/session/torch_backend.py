@@ -1,7 +1,8 @@
-"""The real predictor and devices; torch is imported on first use, on the worker."""
+"""The real predictor and its devices, in a process of their own."""
 
 import os
 
+from napari_segmoe.inference.predictor_process import PredictorProcess
 from napari_segmoe.session.predictor import DeviceChoice, Predictor
 
 
@@ -15,12 +16,7 @@ def load_torch_predictor(weights: str, *, device: str) -> Predictor:
     DeviceError
         If the device cannot be used.
     """
-    from napari_segmoe.inference.preload import preload_torch
-
-    preload_torch()
-    from napari_segmoe.inference.predictor import load_predictor
-
-    return load_predictor(weights, device=device, threads=_inference_threads())
+    return PredictorProcess(weights, device=device, threads=_inference_threads())
 
 
 def _inference_threads() -> int:
@@ -29,17 +25,22 @@ def _inference_threads() -> int:
 
 
 class TorchDevices:
-    """Tells about torch's devices; only asked after torch was loaded."""
+    """Tells about the devices that a predictor's process sees."""
 
-    def list_devices(self) -> tuple[DeviceChoice, ...]:
+    def list_devices(self, predictor: Predictor) -> tuple[DeviceChoice, ...]:
         """Return the devices, the automatic choice first."""
-        from napari_segmoe.inference.devices import list_devices
-
-        found = (DeviceChoice(d.name, d.title) for d in list_devices())
-        return (DeviceChoice("auto", "Auto"), *found)
+        found = _own_process(predictor).list_devices()
+        return (
+            DeviceChoice("auto", "Auto"),
+            *(DeviceChoice(name, title) for name, title in found),
+        )
 
     def memory_text(self, predictor: Predictor) -> str:
         """Return the predictor's device and its memory in words."""
-        from napari_segmoe.inference.devices import memory_text
+        return _own_process(predictor).memory_text()
 
-        return memory_text(getattr(predictor, "device_name", "cpu"))
+
+def _own_process(predictor: Predictor) -> PredictorProcess:
+    if not isinstance(predictor, PredictorProcess):
+        raise TypeError(f"{type(predictor).__name__} runs in no process of its own.")
+    return predictor

@@ -37,9 +37,60 @@ def test_locked_pixels_never_change():
     assert merged[48, 48]
 
 
-def test_a_disobedient_answer_gets_a_disk():
-    previous = _squares((20, 20), size=20)
-    merged = merge_click(previous, previous, Click(30, 30, positive=False), obey_px=4)
-    assert not merged[30, 30]
-    assert not merged[30, 34]
-    assert merged[30, 35]
+def _disk(y, x, radius, shape=(96, 96)):
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
+
+
+def _overlap(a, b):
+    return (a & b).sum() / (a | b).sum()
+
+
+def test_a_click_in_the_middle_of_what_is_missing_moves_the_outline_past_it():
+    previous, truth = _disk(48, 42, 20), _disk(48, 48, 26)
+    click = Click(48, 68)  # missing there: columns 63 to 74
+    merged = merge_click(previous, previous, click)
+    assert merged[48, 71]
+    assert not merged[48, 76]
+    assert _overlap(merged, truth) > _overlap(previous, truth) + 0.05
+    assert (merged[:, :40] == previous[:, :40]).all()  # nothing on the far side
+
+
+def test_a_click_in_the_middle_of_what_is_too_much_moves_the_outline_back():
+    previous, truth = _disk(48, 48, 26), _disk(48, 42, 20)
+    merged = merge_click(previous, previous, Click(48, 68, positive=False))
+    assert not merged[48, 65]
+    assert merged[48, 58]
+    assert _overlap(merged, truth) > _overlap(previous, truth) + 0.05
+
+
+def test_a_click_that_agrees_changes_nothing():
+    previous = _disk(48, 48, 20)
+    assert (merge_click(previous, previous, Click(50, 50)) == previous).all()
+    outside = Click(5, 5, positive=False)
+    assert (merge_click(previous, previous, outside) == previous).all()
+
+
+def test_a_disobedient_answer_far_away_gets_a_disk_no_larger_than_the_object():
+    previous = _disk(20, 20, 6)
+    merged = merge_click(previous, previous, Click(70, 70), obey_px=3)
+    assert merged[70, 70]
+    assert merged[70, 74]
+    assert not merged[70, 78]
+    assert merged[20, 20]
+
+
+def test_a_click_on_the_border_or_into_an_empty_mask_is_obeyed():
+    nothing = np.zeros((40, 40), bool)
+    for place in ((0, 0), (39, 39), (20, 0)):
+        assert merge_click(nothing, nothing, Click(*place), obey_px=3)[place]
+    everything = ~nothing
+    click = Click(0, 39, positive=False)
+    assert not merge_click(everything, everything, click)[0, 39]
+
+
+def test_the_outline_never_moves_into_locked_pixels():
+    previous, locked = _disk(48, 42, 20), _disk(48, 74, 8)
+    merged = merge_click(previous, previous, Click(48, 65), locked=locked)
+    assert merged[48, 64]
+    assert not (merged & locked).any()

@@ -9,6 +9,7 @@ from napari_segmoe.cli import console
 from napari_segmoe.cli.bench import bench
 from napari_segmoe.cli.demo import demo
 from napari_segmoe.cli.doctor import doctor
+from napari_segmoe.cli.explain import explain
 from napari_segmoe.cli.models import models
 from napari_segmoe.cli.scoring import clicks, evaluate
 from napari_segmoe.cli.segment import segment
@@ -43,5 +44,5 @@ def segmoe(
     """
 
 
-for command in (demo, models, segment, train, evaluate, clicks, doctor, bench):
+for command in (demo, models, segment, explain, train, evaluate, clicks, doctor, bench):
     app.command()(command)

@@ -1,0 +1,179 @@
+"""`segmoe explain`: every heatmap and matrix of one answer, and a page of them all."""
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from napari_segmoe.cli import console, options
+from napari_segmoe.cli.answers import describe_prediction
+from napari_segmoe.cli.files import encode_json, encode_png, write_files
+from napari_segmoe.models.card import WeightsCard
+from napari_segmoe.types import Click, Explanation, Modality, Prediction
+
+
+def explain(  # noqa: PLR0913, PLR0917  (the options are its arguments)
+    image: Annotated[Path, typer.Argument(help="Image file.")],
+    out: Annotated[Path, typer.Option(help="Folder for maps, tables and the sheet.")],
+    weights: options.Weights = options.DEFAULT_WEIGHTS,
+    click: Annotated[
+        list[str] | None, typer.Option(metavar="Y,X", help="This is the object.")
+    ] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option(metavar="Y,X", help="This is not.")
+    ] = None,
+    box: Annotated[
+        str | None, typer.Option(metavar="Y0,X0,Y1,X1", help="The object lies in here.")
+    ] = None,
+    modality: Annotated[
+        Modality, typer.Option(help="What made the image, where the file is silent.")
+    ] = Modality.UNKNOWN,
+    counterfactuals: Annotated[
+        bool, typer.Option(help="Also the mask without each expert, where there are.")
+    ] = True,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show why the network answers as it does: heatmaps, matrices, one page of all."""
+    from napari_segmoe.data.images import read_image
+
+    clicks = (
+        *(options.read_click(words, positive=True) for words in click or ()),
+        *(options.read_click(words, positive=False) for words in negative or ()),
+    )
+    asked_box = options.read_box(box)
+    loaded = read_image(image)
+    if loaded.modality is Modality.UNKNOWN:
+        loaded = replace(loaded, modality=modality)
+    options.check_clicks(clicks, *loaded.pixels.shape[:2])
+    predictor = options.open_predictor(weights, device=device, threads=threads)
+    predictor.set_image(loaded.pixels, loaded.spacing_um, modality=loaded.modality)
+    prediction = predictor.predict(clicks, box=asked_box, explain=True)
+    if counterfactuals:
+        without = predictor.counterfactuals(clicks, box=asked_box)
+        explanations = (*prediction.explanations, *without)
+    else:
+        explanations = prediction.explanations
+    report = describe_prediction(image.name, prediction, predictor.card, loaded)
+    report["clicks"] = [[one.y, one.x, one.positive] for one in clicks]
+    report["explanations"] = [_describe(image.stem, one) for one in explanations]
+    report["unavailable"] = predictor.unavailable_explanations()
+    contents = _encode_all(image.stem, explanations)
+    contents[f"{image.stem}.contact_sheet.png"] = _sheet(
+        image.name,
+        predictor.card,
+        loaded.pixels,
+        prediction,
+        explanations,
+        clicks,
+    )
+    contents[f"{image.stem}.explanations.json"] = encode_json(report)
+    write_files(out, contents)
+    if as_json:
+        console.show_json(report)
+    else:
+        console.show_text(
+            f"{len(explanations)} explanations written to {out}; begin with"
+            f" {image.stem}.contact_sheet.png."
+        )
+
+
+def _sheet(
+    name: str,
+    card: WeightsCard,
+    pixels: NDArray[np.uint8],
+    prediction: Prediction,
+    explanations: Sequence[Explanation],
+    clicks: Sequence[Click],
+) -> bytes:
+    from napari_segmoe.cli.contact_sheet import draw_contact_sheet  # brings scipy
+
+    sheet = draw_contact_sheet(
+        pixels,
+        prediction,
+        explanations,
+        title=name,
+        subtitle=f"Why {card.title or card.name} ({card.model}) answers so",
+        classes=card.object_classes or card.classes,
+        clicks=clicks,
+    )
+    return encode_png(sheet)
+
+
+def _describe(stem: str, one: Explanation) -> dict[str, Any]:
+    """Describe an explanation; maps by their files, tables with their numbers."""
+    described: dict[str, Any] = {
+        "key": one.key,
+        "title": one.name,
+        "group": str(one.group),
+        "kind": one.kind,
+        "description": one.description,
+        "value_range": list(one.value_range),
+        "colormap": one.colormap,
+        "files": [f"{_file_stem(stem, one)}{suffix}" for suffix in _suffixes(one)],
+    }
+    if one.kind == "table":
+        return described | _table(one)
+    if one.labels:
+        described["labels"] = list(one.labels)
+    return described
+
+
+def _table(one: Explanation) -> dict[str, Any]:
+    return {
+        "rows": list(one.row_labels),
+        "columns": list(one.labels),
+        "values": [[round(float(cell), 6) for cell in row] for row in one.values],
+    }
+
+
+def _encode_all(stem: str, explanations: Sequence[Explanation]) -> dict[str, bytes]:
+    """Return the content of every map's and table's files, by name."""
+    contents: dict[str, bytes] = {}
+    for one in explanations:
+        encoded = _encode_table(one) if one.kind == "table" else _encode_map(one)
+        for suffix in _suffixes(one):
+            contents[f"{_file_stem(stem, one)}{suffix}"] = encoded[suffix]
+    return contents
+
+
+def _encode_map(one: Explanation) -> Mapping[str, bytes]:
+    import tifffile
+
+    from napari_segmoe.cli.sheet_panels import colour_map
+
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, one.values, compression="zlib", metadata=None)
+    return {".png": encode_png(colour_map(one)), ".tiff": buffer.getvalue()}
+
+
+def _encode_table(one: Explanation) -> Mapping[str, bytes]:
+    from napari_segmoe.cli.sheet_panels import draw_matrix
+
+    table, text = _table(one), io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["", *table["columns"]])
+    for name, row in zip(table["rows"], table["values"], strict=True):
+        writer.writerow([name, *row])
+    return {
+        ".csv": text.getvalue().encode(),
+        ".json": encode_json({"title": one.name} | table),
+        ".png": encode_png(np.asarray(draw_matrix(one))),
+    }
+
+
+def _suffixes(one: Explanation) -> tuple[str, ...]:
+    return (".csv", ".json", ".png") if one.kind == "table" else (".png", ".tiff")
+
+
+def _file_stem(stem: str, one: Explanation) -> str:
+    words = re.sub(r"[^A-Za-z0-9]+", "_", one.key).strip("_")
+    return f"{stem}.{words}"

@@ -47,6 +47,12 @@ def busi(data_root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def glas(data_root: Path) -> Path:
+    """The data folder of glands in colon histology."""
+    return _data_set(data_root, "glas")
+
+
+@pytest.fixture(scope="session")
 def dicom_samples(data_root: Path) -> Path:
     """The folder of ultrasound DICOM files."""
     return _data_set(data_root, "dicom_us_samples")

@@ -306,7 +306,8 @@ def resformer_lite(
 ) -> nn.Module:
     """Build a narrow parallel network, for a click on two CPU cores.
 
-    The topology is whole, widths and depths of the CNN are shrunk. Options as in
+    The topology is whole, widths and depths of the CNN are shrunk; the feed-forward
+    layers are the paper's, without the reference's channel attention. Options as in
     `resformer_sequential`.
     """
     return ResFormerNet(
@@ -315,8 +316,9 @@ def resformer_lite(
             window=window,
             dfe=dfe,
             merging=merging,
-            channels=(16, 32, 80, 160),
-            heads=(1, 2, 5, 10),
+            feed_forward_attention=False,
+            channels=(16, 32, 64, 128),
+            heads=(1, 2, 4, 8),
             cnn_depths=(1, 1, 2, 2),
         ),
         in_channels=in_channels,

@@ -10,6 +10,7 @@ from napari_segmoe.models.swin import (
     SwinBlock,
     SwinStage,
     WindowAttention,
+    attend,
     token_regions,
 )
 
@@ -201,6 +202,18 @@ def test_half_precision_stays_finite_and_close():
             half = stage(x).float()
     assert torch.isfinite(half).all()
     torch.testing.assert_close(half, full, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attending_equals_its_formula_in_every_precision(dtype):
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = torch.randn(3, 2, 4, 9, 5, generator=generator)
+    bias = torch.randn(4, 9, 9, generator=generator)
+    wanted = (query @ key.transpose(-1, -2) / 5**0.5 + bias).softmax(dim=-1) @ value
+    found = attend(*(term.to(dtype) for term in (query, key, value, bias)))
+    assert found.dtype == dtype
+    near = 1e-5 if dtype == torch.float32 else 0.04
+    torch.testing.assert_close(found.float(), wanted, rtol=near, atol=near)
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused():

@@ -79,13 +79,13 @@ class MultiScaleFusion(nn.Module):
         self.fuse = nn.Conv2d(channels, channels, 1)
 
     def weigh(self, x: Tensor) -> Tensor:
-        """Return the weights of the three dilations, (B, 3); rows sum to 1."""
+        """Return the weights of the dilations, (B, 3) float32; rows sum to 1."""
         gate = F.relu(self.reduce(x.mean(dim=(2, 3))))  # (B, C/8), Eq. (9)
-        return self.scales(gate).softmax(dim=1).to(x.dtype)  # Eq. (10)
+        return self.scales(gate).float().softmax(dim=1)  # Eq. (10)
 
     def forward(self, x: Tensor, alpha: Tensor | None = None) -> Tensor:
         """Return the fused map, (B, C, h, w); ``alpha`` is by default `weigh`'s."""
-        alpha = self.weigh(x) if alpha is None else alpha  # (B, 3)
+        alpha = (self.weigh(x) if alpha is None else alpha).to(x.dtype)  # (B, 3)
         mixed = torch.zeros_like(x)
         for index, branch in enumerate(self.branches):
             mixed = mixed + alpha[:, index, None, None, None] * branch(x)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from napari_segmoe.errors import ModelOptionError
 from napari_segmoe.models.genotypes import list_genotypes, load_genotype
@@ -92,6 +93,15 @@ def test_the_seven_layer_network_has_its_published_count():
             prompts=False,
         )
     assert _millions(network) == 2.527
+
+
+@pytest.mark.parametrize(("genotype", "expected"), [("k3_mu1", 7.71), ("chaos", 3.88)])
+def test_the_reference_cost_at_256_pixels_is_met(genotype, expected):
+    with torch.device("meta"), torch.no_grad():
+        network = create_model("mixsearch", genotype=genotype, parity="code").eval()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, 256, 256))
+    assert round(counter.get_total_flops() / 2e9, 2) == expected
 
 
 @pytest.mark.parametrize("genotype", ["k3_mu1", "k4_mu1"])  # default and largest

@@ -25,9 +25,10 @@ from napari_segmoe.types import Click, Explanation, ExplanationGroup, Prediction
 
 _COLUMNS, _MOST_COLUMNS, _GAP, _MARGIN = 4, 5, 28, 48
 _HEADING = 26
+_OUTLINE = "The thin line on each map is the outline of the mask."
 _READING = (
-    "Each map below covers the same image; the thin line on it is the outline of the"
-    " mask. The bar under a map says which colour means which number.",
+    "Each map below covers the whole image; the bar under it says which colour means"
+    " which number.",
     "Matrices hold one number for the whole image, so they are not drawn as maps.",
     "A map shows what the network computed, not that the network is right.",
 )
@@ -127,13 +128,14 @@ def _head(
     size = (round(picture.width * scale), round(picture.height * scale))
     picture = picture.resize(size, Image.Resampling.LANCZOS)
     width = width - picture.width - _GAP
+    reading = (_OUTLINE, *_READING) if prediction.mask.any() else _READING
     words = [
         write_text(titles[0], size=34, width=width),
         write_text(titles[1], size=TITLE, width=width, colour=GREY),
         write_text(say_answer(prediction), size=22, width=width),
         *(write_text(note, size=TEXT, width=width) for note in prediction.notes),
         write_text("How to read this page", size=TITLE, width=width, colour=GREY),
-        *(write_text(line, size=TEXT, width=width, colour=GREY) for line in _READING),
+        *(write_text(line, size=TEXT, width=width, colour=GREY) for line in reading),
     ]
     return place_beside([picture, stack(words, gap=14)], gap=_GAP)
 

@@ -81,7 +81,11 @@ def fit_picture(
     dark_line: bool = False,
     side: int = PANEL_PX,
 ) -> Image.Image:
-    """Return pixels, (H, W, 3), fitted into a square's width, with an outline."""
+    """Return pixels, (H, W, 3), fitted into a square's width, with an outline.
+
+    The outline is dark, and white within unless ``dark_line``: the middle of
+    diverging colours is nearly white.
+    """
     height, width = outline.shape
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -89,8 +93,10 @@ def fit_picture(
     small = Image.fromarray(outline.astype(np.uint8) * 255)
     inside = np.asarray(small.resize(size, Image.Resampling.BILINEAR)) > 127
     drawn = np.array(picture)
-    edge = inside & ~ndimage.binary_erosion(inside, border_value=1)
-    drawn[edge] = (20, 20, 20) if dark_line else (255, 255, 255)
+    # A dark line around a white one is seen on any colour.
+    drawn[ndimage.binary_dilation(inside) & ~inside] = INK
+    if not dark_line:
+        drawn[inside & ~ndimage.binary_erosion(inside, border_value=1)] = _PAPER
     canvas = Image.new("RGB", (side, size[1]), _PAPER)
     canvas.paste(Image.fromarray(drawn), ((side - size[0]) // 2, 0))
     return canvas

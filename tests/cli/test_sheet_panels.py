@@ -106,14 +106,17 @@ def test_long_names_widen_a_matrix():
     assert wide.width > narrow.width + 60
 
 
-def test_the_outline_is_drawn_onto_a_map():
+@pytest.mark.parametrize(("dark_line", "whites"), [(False, 2), (True, 0)])
+def test_the_outline_is_drawn_onto_a_map(dark_line, whites):
     mask = np.zeros((30, 40), bool)
     mask[10:20, 10:30] = True
-    black = np.zeros((30, 40, 3), np.uint8)
-    drawn = np.asarray(fit_picture(black, mask))
+    grey = np.full((30, 40, 3), 128, np.uint8)
+    drawn = np.asarray(fit_picture(grey, mask, dark_line=dark_line)).astype(int)
     assert drawn.shape == (round(PANEL_PX * 30 / 40), PANEL_PX, 3)
-    assert (drawn[75:77, 150] == 255).any() or (drawn[74:78, 150] == 255).any()
-    assert (drawn[110, 150] == 0).all()
+    column = drawn[:, 150, 0]  # crosses the upper and the lower edge
+    assert (column == 255).sum() == whites
+    assert (column < 40).sum() == 2
+    assert (column[[0, 112, -1]] == 128).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (37, 53)])

@@ -92,8 +92,8 @@ def _distance(canvas: Canvas, distance: Map) -> Explanation:
         group=_GROUP,
         colormap="RdBu_r",
         description=(
-            "How deep inside (above 0) or far outside (below 0) an object each place"
-            " lies, as shares of the deepest and the farthest; the edge is at 0."
+            "How deep inside an object (above 0) or how far outside (below 0) each"
+            " place lies, as a share of the most there is; the edge is at 0."
         ),
     )
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from napari_segmoe.data.folder import read_data_folder
 from napari_segmoe.inference.devices import choose_device
 from napari_segmoe.inference.network import WindowNetwork
-from napari_segmoe.inference.predictor import SegmentationPredictor
 from napari_segmoe.models.weights import load_weights, save_weights
 from napari_segmoe.training.calibration import calibrate
 from napari_segmoe.training.config import TrainingConfig, load_config, make_config
@@ -89,7 +88,7 @@ def ship(data: Path, run: Path) -> None:
         }
     )
     network = WindowNetwork(model, card, choose_device("cpu"))
-    card = calibrate(SegmentationPredictor(network), validation)
+    card = calibrate(network, validation)
     target = Path(str(files("napari_segmoe") / "resources" / "weights"))
     path = target / f"{NAME}.safetensors"
     written = save_weights(path, model.to("cpu"), card, half=True)

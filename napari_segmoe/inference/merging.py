@@ -1,6 +1,7 @@
 """Join a new answer with what the user already accepted. Loads no torch."""
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_segmoe.types import Click, Mask
@@ -129,6 +130,14 @@ def pull_outline(
     smoothed: Mask = np.where(near, blurred > 0.5, pulled)
     smoothed[row, column] = click.positive
     return smoothed
+
+
+def agree_with(
+    probability: NDArray[np.float32], mask: Mask, threshold: float
+) -> NDArray[np.float32]:
+    """Return probabilities that give back ``mask`` when cut at the threshold."""
+    above = np.maximum(probability, np.nextafter(np.float32(threshold), np.float32(1)))
+    return np.where(mask, above, np.minimum(probability, np.float32(threshold)))
 
 
 def _nearest_label(labels: np.ndarray, row: int, column: int, reach_px: float) -> int:

@@ -1,6 +1,6 @@
 """Answer clicks, boxes and strokes on one image; the same for window and script."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from napari_segmoe.data.images import as_uint8_image
 from napari_segmoe.errors import NoImageError
+from napari_segmoe.inference.classification import AnswerClassifier, is_uncertain
+from napari_segmoe.inference.closer_look import look_at_each, look_closer
 from napari_segmoe.inference.devices import choose_device
 from napari_segmoe.inference.domain import why_class_is_withheld
 from napari_segmoe.inference.explanations.canvas import Canvas
@@ -22,8 +24,8 @@ from napari_segmoe.inference.explanations.counterfactuals import (
     explain_without,
     vetoes,
 )
+from napari_segmoe.inference.merging import agree_with
 from napari_segmoe.inference.network import WindowAnswer, WindowNetwork
-from napari_segmoe.inference.objects import describe_object
 from napari_segmoe.inference.question import AskedImage, Question, ask, choose_mask
 from napari_segmoe.inference.selection import label_objects
 from napari_segmoe.models.card import WeightsCard, find_weights
@@ -36,12 +38,12 @@ from napari_segmoe.types import (
     Modality,
     Prediction,
     Prompts,
-    SegmentedObject,
     Spacing,
     Steering,
     Stroke,
 )
 
+_FEW_OBJECTS = 3  # each costs another forward
 _NOTHING_HERE = "No object here. Click inside one, or draw a box around it."
 
 
@@ -83,6 +85,7 @@ class SegmentationPredictor:
 
     def __init__(self, network: WindowNetwork) -> None:
         self._network = network
+        self._classifier = AnswerClassifier(network)
         self._image: AskedImage | None = None
         self._unavailable: dict[str, str] | None = None
 
@@ -170,7 +173,7 @@ class SegmentationPredictor:
         if question.prompts:
             prediction = self._one_object(question, answer, locked)
         else:
-            prediction = self._everything(question.image, answer, locked)
+            prediction = self._everything(question, answer, locked)
         if not explain:
             return prediction
         explanations = explain_answer(answer, self._network, question.image.shape)
@@ -253,33 +256,52 @@ class SegmentationPredictor:
         )
 
     def _everything(
-        self, image: AskedImage, answer: WindowAnswer, locked: Mask | None
+        self, question: Question, answer: WindowAnswer, locked: Mask | None
     ) -> Prediction:
-        network, card = self._network, self.card
+        network, card, image = self._network, self.card, question.image
         probability = network.enlarge(answer.probability, answer.window, image.shape)
-        classes = self._image_classes(image, answer)
-        mask = probability > card.mask_threshold
+        classes = self._classifier.classify_image(image, answer)
         notes = () if image.withheld is None else (image.withheld,)
-        scores = network.image_classes(answer)
-        if scores is not None and self._says_empty(scores):
-            mask = np.zeros_like(mask)
-        if locked is not None:
-            mask &= ~locked
-        labels = label_objects(
-            mask,
-            card.smallest_object_fraction,
-            distance=network.distance(answer, image.shape),
-        )
+        if self._classifier.says_empty(answer):
+            labels = np.zeros(image.shape, np.uint32)
+        else:
+            probability, labels = self._all_labels(
+                question, answer, probability, locked
+            )
         if not labels.any():
             notes = (*notes, "No object was found.")
         return Prediction(
             mask=labels > 0,
             probability=probability,
             labels=labels,
-            objects=self._describe_all(image, answer, labels),
+            objects=self._classifier.describe_all(image, answer, labels),
             classes=classes,
-            is_uncertain=_is_uncertain(classes, card),
+            is_uncertain=is_uncertain(classes, card),
             notes=notes,
+        )
+
+    def _all_labels(
+        self,
+        question: Question,
+        answer: WindowAnswer,
+        probability: NDArray[np.float32],
+        locked: Mask | None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint32]]:
+        """Return probability and object ids; a few objects get a closer look."""
+        card, network, shape = self.card, self._network, question.image.shape
+        allowed = np.ones(shape, bool) if locked is None else ~locked
+        distance = network.distance(answer, shape)
+        labels = label_objects(
+            (probability > card.mask_threshold) & allowed,
+            card.smallest_object_fraction,
+            distance=distance,
+        )
+        if not 0 < labels.max() <= _FEW_OBJECTS:
+            return probability, labels
+        closer = look_at_each(network, question, probability, labels)
+        mask = (closer > card.mask_threshold) & allowed
+        return closer, label_objects(
+            mask, card.smallest_object_fraction, distance=distance
         )
 
     def _one_object(
@@ -290,88 +312,26 @@ class SegmentationPredictor:
             answer.probability, answer.window, image.shape
         )
         mask = choose_mask(probability, question, card=card, locked=locked)
-        probability = _agree(probability, mask, card.mask_threshold)
+        if question.previous is None and mask.any():
+            closer = look_closer(
+                self._network, question, probability, mask, question.prompts
+            )
+            if closer is not None:
+                probability = closer
+                mask = choose_mask(probability, question, card=card, locked=locked)
+        probability = agree_with(probability, mask, card.mask_threshold)
         labels = mask.astype(np.uint32)
         notes = () if image.withheld is None else (image.withheld,)
         if not mask.any():
             return Prediction(mask, probability, labels, notes=(_NOTHING_HERE,))
-        classes = self._object_classes(image, answer, [mask])[0]
-        uncertain = _is_uncertain(classes, card)
-        described = describe_object(
-            mask,
-            image.spacing_um,
-            class_name=None if uncertain or not classes else _largest(classes),
-            probabilities=classes,
-        )
+        described = self._classifier.describe_all(image, answer, labels)
+        classes = described[0].probabilities
         return Prediction(
             mask=mask,
             probability=probability,
             labels=labels,
-            objects=(described,),
+            objects=described,
             classes=classes,
-            is_uncertain=uncertain,
+            is_uncertain=is_uncertain(classes, card),
             notes=notes,
         )
-
-    def _says_empty(self, scores: NDArray[np.float32]) -> bool:
-        empty = self.card.empty_class
-        if empty is None or empty not in self.card.classes:
-            return False
-        found = float(scores[self.card.classes.index(empty)])
-        return found > self.card.empty_class_above
-
-    def _image_classes(
-        self, image: AskedImage, answer: WindowAnswer
-    ) -> Mapping[str, float] | None:
-        scores = self._network.image_classes(answer)
-        if scores is None or image.withheld is not None:
-            return None
-        return _named(self.card.classes, scores)
-
-    def _object_classes(
-        self, image: AskedImage, answer: WindowAnswer, masks: Sequence[Mask]
-    ) -> list[Mapping[str, float] | None]:
-        if image.withheld is not None:
-            return [None] * len(masks)
-        scores = self._network.object_scores(answer, masks)
-        if scores is None:
-            return [self._image_classes(image, answer)] * len(masks)
-        scores = scores / self.card.object_temperature
-        shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-        rows = shifted / shifted.sum(axis=1, keepdims=True)
-        return [_named(self.card.object_classes, row) for row in rows]
-
-    def _describe_all(
-        self, image: AskedImage, answer: WindowAnswer, labels: NDArray[np.uint32]
-    ) -> tuple[SegmentedObject, ...]:
-        masks = [labels == number for number in range(1, int(labels.max()) + 1)]
-        described = []
-        found = self._object_classes(image, answer, masks)
-        for number, (mask, classes) in enumerate(zip(masks, found, strict=True), 1):
-            one = describe_object(
-                mask, image.spacing_um, object_id=number, probabilities=classes
-            )
-            if _is_uncertain(classes, self.card):
-                one = replace(one, class_name=None)
-            described.append(one)
-        return tuple(described)
-
-
-def _agree(
-    probability: NDArray[np.float32], mask: Mask, threshold: float
-) -> NDArray[np.float32]:
-    """Return probabilities that give back ``mask`` when cut at the threshold."""
-    above = np.maximum(probability, np.nextafter(np.float32(threshold), np.float32(1)))
-    return np.where(mask, above, np.minimum(probability, np.float32(threshold)))
-
-
-def _named(names: Sequence[str], values: NDArray[np.float32]) -> Mapping[str, float]:
-    return {name: float(value) for name, value in zip(names, values, strict=True)}
-
-
-def _largest(classes: Mapping[str, float]) -> str:
-    return max(classes, key=lambda name: classes[name])
-
-
-def _is_uncertain(classes: Mapping[str, float] | None, card: WeightsCard) -> bool:
-    return classes is not None and max(classes.values()) < card.uncertain_below

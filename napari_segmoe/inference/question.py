@@ -120,12 +120,17 @@ def choose_mask(
         newest = positive[-1]
         reach_px = _REACH_GRID_PX / scale
         mask = component_under(found, newest.y, newest.x, reach_px=reach_px)
+        if not mask.any() and card.refuse_below < card.mask_threshold:
+            faint = probability > card.refuse_below
+            if locked is not None:
+                faint &= ~locked
+            mask = component_under(faint, newest.y, newest.x, reach_px=reach_px)
         peak = float(probability[mask].max(initial=0.0))
-        if peak >= card.refuse_below or not mask.any():
-            if mask.any() or len(positive) < 2:
-                return mask
-            return merge_click(mask, mask, newest, locked=locked, obey_px=obey_px)
-        return np.zeros_like(mask)
+        if mask.any() and peak < card.refuse_below:
+            return np.zeros_like(mask)
+        if mask.any() or len(positive) < 2:
+            return mask
+        return merge_click(mask, mask, newest, locked=locked, obey_px=obey_px)
     return touched_by(found, prompts)
 
 

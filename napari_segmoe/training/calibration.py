@@ -10,13 +10,14 @@ from napari_segmoe.data.click_simulation import background_click, next_click
 from napari_segmoe.data.images import read_image
 from napari_segmoe.data.masks import read_mask
 from napari_segmoe.data.splits import DataItem
+from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.inference.predictor import SegmentationPredictor
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.training.class_metrics import fit_temperature
 from napari_segmoe.types import Mask
 
 _EMPTY_STEPS = np.linspace(0.3, 1.0, 29)
-_REFUSE_STEPS = np.linspace(0.5, 0.95, 46)
+_REFUSE_STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _ALLOWED_DICE_LOSS = 0.002
 _WANTED_REFUSALS = 0.75
 
@@ -31,22 +32,22 @@ class _Findings:
     object_truth: list[int] = field(default_factory=list)
     empty_probability: list[float] = field(default_factory=list)
     dice: list[float | None] = field(default_factory=list)
-    peaks_outside: list[float] = field(default_factory=list)
 
 
 def calibrate(
-    predictor: SegmentationPredictor,
+    network: WindowNetwork,
     items: Sequence[DataItem],
     *,
     seed: int = 0,
     on_progress: Callable[[int], None] | None = None,
 ) -> WeightsCard:
-    """Return the predictor's card with temperatures and thresholds filled in.
+    """Return the network's card with temperatures and thresholds filled in.
 
     Parameters
     ----------
-    predictor : SegmentationPredictor
-        Its card must hold temperatures of 1 and the loosest thresholds.
+    network : WindowNetwork
+        Its card must hold temperatures of 1 and the loosest thresholds; it holds the
+        new ones afterwards.
     items : sequence of DataItem
         Validation images; never those that figures are reported on.
     seed : int
@@ -58,13 +59,13 @@ def calibrate(
     -----
     The empty class silences the automatic mode from the lowest probability that
     costs at most 0.002 of Dice; a first click is refused below the lowest peak
-    probability that refuses 75 % of clicks on background, since a click on an object
-    that is refused annoys more than one on nothing that is answered.
+    probability, of nine, that refuses 75 % of clicks on background, since a click on
+    an object that is refused annoys more than one on nothing that is answered.
     """
     findings = _Findings()
-    rng = np.random.default_rng(seed)
+    predictor = SegmentationPredictor(network)
     for number, item in enumerate(items, start=1):
-        _look_at(predictor, item, findings, rng)
+        _look_at(predictor, item, findings)
         if on_progress is not None:
             on_progress(number)
     update: dict[str, float] = {}
@@ -76,27 +77,24 @@ def calibrate(
         update["object_temperature"] = fit_temperature(
             np.stack(findings.object_logits), np.array(findings.object_truth)
         )
-    card = predictor.card
-    if card.empty_class is not None:
+    if network.card.empty_class is not None:
         update["empty_class_above"] = _choose_empty(findings)
-    update["refuse_below"] = _choose_refusal(findings)
     rounded = {name: round(float(value), 4) for name, value in update.items()}
-    return card.model_copy(update=rounded)
+    network.card = network.card.model_copy(update=rounded)
+    for threshold in _REFUSE_STEPS:
+        network.card = network.card.model_copy(update={"refuse_below": threshold})
+        if _refused_share(predictor, items, seed) >= _WANTED_REFUSALS:
+            break
+    return network.card
 
 
 def _look_at(
     predictor: SegmentationPredictor,
     item: DataItem,
     findings: _Findings,
-    rng: np.random.Generator,
 ) -> None:
-    image = read_image(item.image_path)
     card = predictor.card
-    predictor.set_image(image.pixels, modality=card.modality)
-    truth = np.zeros(image.pixels.shape[:2], bool)
-    if item.mask_path is not None:
-        height, width = image.pixels.shape[:2]
-        truth = read_mask(item.mask_path, (height, width)).labels > 0
+    truth = _show(predictor, item)
     automatic = predictor.predict()
     if automatic.classes and item.class_name in card.classes:
         findings.image_logits.append(_logits(automatic.classes.values()))
@@ -105,7 +103,17 @@ def _look_at(
         findings.empty_probability.append(empty)
         findings.dice.append(_dice(automatic.mask, truth) if truth.any() else None)
     _click_inside(predictor, item, truth, findings)
-    _click_outside(predictor, truth, findings, rng)
+
+
+def _show(predictor: SegmentationPredictor, item: DataItem) -> Mask:
+    """Give the predictor an image; return what is marked in it."""
+    image = read_image(item.image_path)
+    predictor.set_image(image.pixels, modality=predictor.card.modality)
+    height, width = image.pixels.shape[:2]
+    if item.mask_path is None:
+        return np.zeros((height, width), bool)
+    marked: Mask = read_mask(item.mask_path, (height, width)).labels > 0
+    return marked
 
 
 def _click_inside(
@@ -124,17 +132,18 @@ def _click_inside(
         findings.object_truth.append(names.index(item.class_name))
 
 
-def _click_outside(
-    predictor: SegmentationPredictor,
-    truth: Mask,
-    findings: _Findings,
-    rng: np.random.Generator,
-) -> None:
-    click = background_click(truth, rng, min_distance_px=20)
-    if click is not None:
-        answer = predictor.predict([click])
-        peak = float(answer.probability[answer.mask].max(initial=0))
-        findings.peaks_outside.append(peak)
+def _refused_share(
+    predictor: SegmentationPredictor, items: Sequence[DataItem], seed: int
+) -> float:
+    """Return the share of clicks on background answered "no object here"."""
+    rng = np.random.default_rng(seed)
+    refused = []
+    for item in items:
+        truth = _show(predictor, item)
+        click = background_click(truth, rng, min_distance_px=20)
+        if click is not None:
+            refused.append(not predictor.predict([click]).mask.any())
+    return float(np.mean(refused)) if refused else 1.0
 
 
 def _choose_empty(findings: _Findings) -> float:
@@ -148,14 +157,6 @@ def _choose_empty(findings: _Findings) -> float:
         if silenced.mean() >= dice[rows].mean() - _ALLOWED_DICE_LOSS:
             return float(threshold)
     return 1.0
-
-
-def _choose_refusal(findings: _Findings) -> float:
-    outside = np.array(findings.peaks_outside)
-    for threshold in _REFUSE_STEPS:
-        if outside.size and float((outside < threshold).mean()) >= _WANTED_REFUSALS:
-            return float(threshold)
-    return float(_REFUSE_STEPS[0])
 
 
 def _logits(probabilities: Iterable[float]) -> NDArray[np.float64]:

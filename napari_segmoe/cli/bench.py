@@ -53,7 +53,8 @@ class Measurement:
 
 def bench(
     name: Annotated[
-        str | None, typer.Argument(help="import, click, precision or window.")
+        str | None,
+        typer.Argument(help="import, click, precision, networks or window."),
     ] = None,
     device: options.Device = "cpu",
     threads: options.Threads = None,
@@ -102,6 +103,11 @@ def _groups(
 
         return measure(device, threads)
 
+    def measure_networks() -> Iterable[Measurement]:
+        from napari_segmoe.cli.bench_networks import measure_networks as measure
+
+        return measure(device, threads)
+
     def measure_window() -> Iterable[Measurement]:
         from napari_segmoe.cli.bench_window import measure_window as measure
 
@@ -111,5 +117,6 @@ def _groups(
         "import": measure_imports,
         "click": measure_click,
         "precision": measure_precision,
+        "networks": measure_networks,
         "window": measure_window,
     }

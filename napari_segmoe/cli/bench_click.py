@@ -1,18 +1,15 @@
 """What a click costs beside the bare network."""
 
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
 
 from napari_segmoe.cli.bench import Measurement
 from napari_segmoe.cli.bench_subject import Subject, make_subject
+from napari_segmoe.cli.bench_timing import time_in_turns
 from napari_segmoe.data.prompt_maps import draw_prompts
 from napari_segmoe.types import Click
 
-_PAIRS = 30
-_WARM_UPS = 5
 _BOUND = 1.3
 
 
@@ -35,7 +32,8 @@ def measure_click(device: str, threads: int | None) -> list[Measurement]:
     subject = make_subject(device, threads)
     forward = _bare_forward(subject)
     clicks, forwards = time_in_turns(
-        lambda: subject.predictor.predict((subject.click,)), forward, subject
+        (lambda: subject.predictor.predict((subject.click,)), forward),
+        subject.network.device,
     )
     note = (
         f"{subject.name}, {subject.network.card.input_px} px, "
@@ -47,22 +45,6 @@ def measure_click(device: str, threads: int | None) -> list[Measurement]:
             "warm click / bare forward", clicks / forwards, _BOUND, "ratio", note=note
         )
     ]
-
-
-def time_in_turns(
-    first: Callable[[], object], second: Callable[[], object], subject: Subject
-) -> tuple[float, float]:
-    """Return the median seconds of two functions, called in turns after a warm-up."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for turn in range(_WARM_UPS + _PAIRS):
-        for function, kept in zip((first, second), times, strict=True):
-            began = time.perf_counter()
-            function()
-            if subject.network.device.type == "cuda":
-                torch.cuda.synchronize()
-            if turn >= _WARM_UPS:
-                kept.append(time.perf_counter() - began)
-    return statistics.median(times[0]), statistics.median(times[1])
 
 
 def _bare_forward(subject: Subject) -> Callable[[], object]:

@@ -3,8 +3,8 @@
 import torch
 
 from napari_segmoe.cli.bench import Measurement
-from napari_segmoe.cli.bench_click import time_in_turns
 from napari_segmoe.cli.bench_subject import make_subject
+from napari_segmoe.cli.bench_timing import time_in_turns
 from napari_segmoe.training.metrics import measure_overlap
 
 
@@ -35,7 +35,7 @@ def measure_precision(device: str, threads: int | None) -> list[Measurement]:
     def click_plain() -> object:
         return plain.predictor.predict((plain.click,))
 
-    quick, slow = time_in_turns(click_chosen, click_plain, chosen)
+    quick, slow = time_in_turns((click_chosen, click_plain), chosen.network.device)
     masks = [
         subject.predictor.predict((subject.click,)).mask for subject in (chosen, plain)
     ]

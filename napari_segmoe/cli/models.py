@@ -1,17 +1,26 @@
 """`segmoe models`: presets and weights, how large, how fast, how good."""
 
-import statistics
-import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from napari_segmoe.cli import console, options
-from napari_segmoe.models.card import list_weights, read_card
+from napari_segmoe.errors import ConfigError
+from napari_segmoe.models.card import WeightsCard, list_weights, read_card
 
-_SIDE_PX = 256
-_TIMED_RUNS = 3
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """One line of the list: a preset, or weights for one."""
+
+    name: str
+    model: str
+    options: dict[str, Any] = field(default_factory=dict)
+    card: WeightsCard | None = None
+    bytes: int = 0
 
 
 def models(
@@ -20,8 +29,12 @@ def models(
     ] = None,
     measure: Annotated[
         bool,
-        typer.Option("--measure/--no-measure", help="Count and time the networks."),
-    ] = True,
+        typer.Option(
+            "--measure",
+            help="Time one 256x256 image on this machine; else the figures of the"
+            " last time are shown.",
+        ),
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """List the presets and the weights that come with the package."""
@@ -34,18 +47,24 @@ def models(
         (
             entry["name"],
             entry["kind"],
-            _number(entry["parameters"], "{:,}"),
-            _number(entry["gmacs_256"], "{:.2f}"),
-            _number(entry["seconds_256"], "{:.3f}"),
+            f"{entry['parameters']:,}",
+            f"{entry['gmacs_256']:.2f}",
+            "-" if entry["seconds_256"] is None else f"{entry['seconds_256']:.3f}",
             entry["licence"] or "-",
             entry["title"] or "-",
         )
         for entry in entries
     ]
-    console.show_table(f"Networks and weights, at {_SIDE_PX} px", columns, rows)
+    console.show_table("Networks and weights, at 256 px on the CPU", columns, rows)
+    if any(entry["seconds_256"] is None for entry in entries):
+        console.show_note(
+            "some were never timed on this machine; `segmoe models --measure` does."
+        )
 
 
-def list_entries(names: Any = (), *, measure: bool = True) -> list[dict[str, Any]]:
+def list_entries(
+    names: Collection[str] = (), *, measure: bool = False
+) -> list[dict[str, Any]]:
     """Describe presets, then weights, in the JSON shape of `segmoe models`.
 
     Parameters
@@ -53,7 +72,8 @@ def list_entries(names: Any = (), *, measure: bool = True) -> list[dict[str, Any
     names : collection of str
         Only these; all where empty.
     measure : bool
-        Whether to build and time the networks; without it their numbers are None.
+        Whether to time the networks, which takes up to a minute; without it
+        "seconds_256" is what was measured on this machine before, or None.
 
     Returns
     -------
@@ -66,85 +86,40 @@ def list_entries(names: Any = (), *, measure: bool = True) -> list[dict[str, Any
     ConfigError
         If a name is neither a preset nor weights.
     """
-    from napari_segmoe.errors import ConfigError
     from napari_segmoe.models.registry import list_models
 
-    presets, weights = list_models(), dict(list_weights())
-    unknown = set(names) - set(presets) - set(weights)
+    known = [_Listed(name, name) for name in list_models()]
+    known += [_read_weights(name, path) for name, path in list_weights()]
+    unknown = sorted(set(names) - {listed.name for listed in known})
     if unknown:
-        known = ", ".join((*presets, *weights))
-        raise ConfigError(
-            f"No model or weights {sorted(unknown)[0]!r}. Known: {known}."
-        )
-    entries = [
-        _describe_preset(name, measure=measure)
-        for name in presets
-        if not names or name in names
-    ]
-    entries += [
-        _describe_weights(path, measure=measure)
-        for name, path in weights.items()
-        if not names or name in names
-    ]
-    return entries
+        choices = ", ".join(listed.name for listed in known)
+        raise ConfigError(f"No model or weights {unknown[0]!r}. Known: {choices}.")
+    chosen = [listed for listed in known if not names or listed.name in names]
+    title = "Measuring" if measure else "Counting"
+    with console.make_progress() as progress:
+        return [
+            _describe(listed, measure=measure)
+            for listed in progress.track(chosen, description=title)
+        ]
 
 
-def measure_network(model: str, model_options: dict[str, Any]) -> dict[str, Any]:
-    """Count a network's parameters and multiply-adds, and time it.
-
-    Parameters
-    ----------
-    model : str
-        Preset.
-    model_options : dict
-        Its options.
-
-    Returns
-    -------
-    dict
-        "parameters", "gmacs_256" and "seconds_256".
-    """
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from napari_segmoe.models.registry import create_model
-
-    network = create_model(model, **model_options).eval()
-    channels = int(model_options.get("in_channels", 3))
-    image = torch.zeros(1, channels, _SIDE_PX, _SIDE_PX)
-    seconds = []
-    with torch.inference_mode():
-        with FlopCounterMode(display=False) as counter:
-            network(image)
-        for _ in range(_TIMED_RUNS):
-            began = time.perf_counter()
-            network(image)
-            seconds.append(time.perf_counter() - began)
-    return {
-        "parameters": sum(value.numel() for value in network.parameters()),
-        "gmacs_256": counter.get_total_flops() / 2e9,  # a multiply-add is two FLOPs
-        "seconds_256": statistics.median(seconds),
-    }
-
-
-def _describe_preset(name: str, *, measure: bool) -> dict[str, Any]:
-    return {
-        "name": name,
-        "kind": "preset",
-        "title": None,
-        "licence": None,
-        **_figures(name, {}, measure=measure),
-    }
-
-
-def _describe_weights(path: Path, *, measure: bool) -> dict[str, Any]:
+def _read_weights(name: str, path: Path) -> _Listed:
     card = read_card(path)
-    return {
-        "name": path.stem,
-        "kind": "weights",
-        "title": card.title,
-        "licence": card.licence,
-        **_figures(card.model, dict(card.options), measure=measure),
+    return _Listed(name, card.model, dict(card.options), card, path.stat().st_size)
+
+
+def _describe(listed: _Listed, *, measure: bool) -> dict[str, Any]:
+    card = listed.card
+    entry: dict[str, Any] = {
+        "name": listed.name,
+        "kind": "preset" if card is None else "weights",
+        "title": None if card is None else card.title,
+        "licence": None if card is None else card.licence,
+        **_figures(listed, measure=measure),
+    }
+    if card is None:
+        return entry
+    return entry | {
         "model": card.model,
         "classes": list(card.classes),
         "object_classes": list(card.object_classes),
@@ -152,18 +127,23 @@ def _describe_weights(path: Path, *, measure: bool) -> dict[str, Any]:
         "organ": card.organ,
         "metrics": card.metrics,
         "data": card.data,
-        "bytes": path.stat().st_size,
+        "bytes": listed.bytes,
         "intended_use": card.intended_use,
     }
 
 
-def _figures(
-    model: str, model_options: dict[str, Any], *, measure: bool
-) -> dict[str, Any]:
+def _figures(listed: _Listed, *, measure: bool) -> dict[str, Any]:
+    from napari_segmoe.cli import model_figures
+
+    size = model_figures.count_network(listed.model, listed.options)
+    key = model_figures.seconds_key(listed.model, listed.options, size)
+    memory = model_figures.SecondsMemory()
+    seconds = memory.recall(key)
     if measure:
-        return measure_network(model, model_options)
-    return {"parameters": None, "gmacs_256": None, "seconds_256": None}
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
+        seconds = model_figures.time_network(listed.model, listed.options)
+        memory.keep(key, seconds)
+    return {
+        "parameters": size.parameters,
+        "gmacs_256": size.gmacs,
+        "seconds_256": seconds,
+    }

@@ -4,34 +4,19 @@ import json
 import subprocess
 
 import pytest
+import torch
 
-from napari_segmoe.cli import bench_import, bench_window, console, doctor_checks
+from napari_segmoe.cli import (
+    bench_import,
+    bench_networks,
+    bench_window,
+    console,
+    doctor_checks,
+    network_ratios,
+)
 from napari_segmoe.cli.bench import Measurement
 from napari_segmoe.cli.running import run
-from napari_segmoe.models.card import list_weights
-
-
-def test_models_lists_presets_with_their_size(capsys):
-    assert run(["models", "decoder_interaction_lite", "--json"]) == 0
-    (entry,) = json.loads(capsys.readouterr().out)
-    assert entry["kind"] == "preset"
-    assert 1e6 < entry["parameters"] < 7.5e6
-    assert 0.1 < entry["gmacs_256"] < 20
-    assert entry["seconds_256"] > 0
-
-
-def test_models_without_measuring_is_a_plain_list(capsys):
-    assert run(["models", "--no-measure", "--json"]) == 0
-    entries = json.loads(capsys.readouterr().out)
-    names = {entry["name"] for entry in entries}
-    assert {"decoder_interaction", "decoder_interaction_lite"} <= names
-    assert {name for name, _ in list_weights()} <= names
-    assert all(entry["parameters"] is None for entry in entries)
-
-
-def test_an_unknown_model_is_wrong_use(capsys):
-    assert run(["models", "nothing_like_it"]) == 2
-    assert "decoder_interaction" in capsys.readouterr().err
+from napari_segmoe.models.registry import list_models
 
 
 def test_doctor_ends_well_and_names_the_mending_command(capsys, monkeypatch):
@@ -105,3 +90,85 @@ def test_a_window_that_does_not_open_leaves_figures_without_value(monkeypatch):
 def test_tables_keep_square_brackets(capsys):
     console.show_table("t", ("mend",), [('pip install "x[dicom]"',)])
     assert "[dicom]" in capsys.readouterr().out
+
+
+def test_figures_of_networks_come_from_a_child_each(monkeypatch):
+    commands = []
+
+    def answer(command, **_):
+        commands.append(command[3:])
+        question = command[3]
+        figures = {question: {"value": 2.0, "note": f"about {question}"}}
+        if question == "experts":
+            figures["difference"] = {"value": 1e-6, "note": "same"}
+        text = f"noise\n{json.dumps(figures)}\n"
+        return subprocess.CompletedProcess([], 0, text, "")
+
+    monkeypatch.setattr(bench_networks.subprocess, "run", answer)
+    rows = bench_networks.measure_networks("cpu", 1)
+    lite = [name for name in list_models() if name.endswith("_lite")]
+    assert len(rows) == 3 + 2 * len(lite)
+    assert len(commands) == 2 + 2 * len(lite)
+    assert all(
+        command[-4:] == ["--device", "cpu", "--threads", "1"] for command in commands
+    )
+    holds = {row.name: row.holds for row in rows}
+    assert [held for name, held in holds.items() if name.startswith("TA-MoSC")] == [
+        True,
+        True,
+    ]
+    assert [held for name, held in holds.items() if "/ one forward" in name] == [
+        False
+    ] * len(lite)
+    assert rows[0].note == "about experts"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "reason"),
+    [(1, "", "out of memory"), (0, "no figures", "printed no JSON")],
+)
+def test_a_child_that_fails_leaves_its_figures_without_value(
+    monkeypatch, status, text, reason
+):
+    answer = subprocess.CompletedProcess([], status, text, "a line\nout of memory")
+    monkeypatch.setattr(bench_networks.subprocess, "run", lambda *_, **__: answer)
+    rows = bench_networks.measure_networks("cpu", None)
+    assert {row.value for row in rows} == {None}
+    assert all(reason in row.note for row in rows)
+    assert not any(row.holds for row in rows)
+
+
+def test_the_child_answers_with_json(capsys, monkeypatch):
+    seen = []
+
+    def compare(preset, device):
+        seen.append((preset, str(device)))
+        return {"encoder": {"value": 3.0, "note": "n"}}
+
+    monkeypatch.setitem(network_ratios._QUESTIONS, "encoder", compare)
+    network_ratios.main(["encoder", "utanet_lite", "--device", "cpu"])
+    assert json.loads(capsys.readouterr().out)["encoder"]["value"] == 3.0
+    assert seen == [("utanet_lite", "cpu")]
+
+
+@pytest.mark.parametrize(
+    ("question", "preset", "key"),
+    [
+        ("experts", "", "difference"),
+        ("progressive", "", "progressive"),
+        ("encoder", "decoder_interaction_lite", "encoder"),
+        ("explain", "utanet_lite", "explain"),
+    ],
+)
+def test_every_question_about_networks_has_an_answer(
+    question, preset, key, monkeypatch
+):
+    monkeypatch.setattr(network_ratios, "_SIDE_PX", 32)
+    monkeypatch.setattr(network_ratios, "_TURNS", 1)
+    compare = network_ratios._QUESTIONS[question]
+    with torch.inference_mode():
+        figures = compare(preset, torch.device("cpu"))
+    assert isinstance(figures[key]["value"], float)
+    assert figures[key]["note"]
+    if question == "experts":
+        assert figures["difference"]["value"] <= 1e-5

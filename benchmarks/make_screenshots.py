@@ -15,6 +15,7 @@ from typing import Any
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SAMPLE_KIND = "malignant"
 WINDOW_PX = (1280, 860)
+WANTED_MAPS = ("distance", "uncertainty")
 LONGEST_WAIT_MS = 120_000
 
 
@@ -61,10 +62,25 @@ def _make_pictures(viewer: Any, dock: Any, out: Path) -> None:
     _picture(viewer, out / "dock.png")
     if not session.prediction.mask.any():
         raise SystemExit("The weights see no lesion under the click; use others.")
+    _picture_heatmaps(viewer, dock, out / "heatmaps.png")
     session.annotation.commit()
     _wait_until(lambda: not session.is_busy)
     dock.tabs.setCurrentIndex(1)
     _picture(viewer, out / "objects.png")
+
+
+def _picture_heatmaps(viewer: Any, dock: Any, path: Path) -> None:
+    """Show the first of the wanted maps that the network has, and its tab."""
+    from napari_segmoe.widgets.main_widget import HEATMAPS_TAB
+
+    session, first_tab = dock.session, dock.tabs.currentIndex()
+    dock.tabs.setCurrentIndex(HEATMAPS_TAB)
+    _wait_until(lambda: bool(session.explaining.explanations) and not session.is_busy)
+    found = {one.key for one in session.explaining.explanations}
+    session.explaining.show(next(key for key in WANTED_MAPS if key in found))
+    _picture(viewer, path)
+    session.explaining.hide_all()
+    dock.tabs.setCurrentIndex(first_tab)
 
 
 def _middle_of_the_lesion() -> tuple[float, float]:

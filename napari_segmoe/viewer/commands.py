@@ -52,6 +52,11 @@ def next_uncertain(viewer: napari.viewer.Viewer) -> None:
     _act(viewer, lambda s: s.annotation.select_uncertain())
 
 
+def show_heatmaps(viewer: napari.viewer.Viewer) -> None:
+    """Open the Heatmaps tab: why the network answers so."""
+    _act(viewer, lambda s: s.explaining.show_explanations(True))
+
+
 def use_labels(viewer: napari.viewer.Viewer) -> None:
     """Take the objects of the selected labels layer, as reopened from a file."""
     layer = viewer.layers.selection.active

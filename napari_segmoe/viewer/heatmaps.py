@@ -21,6 +21,7 @@ from napari_segmoe.viewer.keys import bind_keys
 from napari_segmoe.viewer.layers import LayerSync
 from napari_segmoe.viewer.our_layers import is_ours
 from napari_segmoe.viewer.placement import place_like
+from napari_segmoe.viewer.removals import Removals
 
 LAYER_KINDS = ("map", "categories")
 
@@ -53,6 +54,7 @@ class HeatmapLayers:
         self._is_ours = False  # we remove layers ourselves: ignore the event
         # viewer -> session
         viewer.layers.events.removed.connect(self._on_layer_removed)
+        self._removals = Removals(viewer.layers)  # hears of them after we did
         viewer.mouse_move_callbacks.append(self._on_mouse_moved)
         # session -> viewer
         session.image_changed.connect(self._on_image_changed)
@@ -69,6 +71,7 @@ class HeatmapLayers:
 
     def close(self) -> None:
         """Let go of viewer and session; the layers stay."""
+        self._removals.close()
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         with suppress(ValueError):
             self._viewer.mouse_move_callbacks.remove(self._on_mouse_moved)
@@ -170,14 +173,11 @@ class HeatmapLayers:
         return next(above, len(layers))
 
     def _remove(self, keys: tuple[str, ...]) -> None:
-        layers = self._viewer.layers
         with self._changing():
             for key in keys:
                 self._refused_lines.discard(key)
                 gone = (self._maps.pop(key), self._lines.pop(key, None))
-                for layer in gone:
-                    if layer is not None and layer in layers:
-                        layers.remove(layer)
+                self._removals.remove(gone)
 
     def _image(self) -> Image:
         image = self._sync.image_layer

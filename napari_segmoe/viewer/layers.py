@@ -28,6 +28,7 @@ from napari_segmoe.viewer.our_layers import (
 )
 from napari_segmoe.viewer.placement import make_session_image, place_like
 from napari_segmoe.viewer.prompt_drawing import show_box, show_clicks, show_strokes
+from napari_segmoe.viewer.removals import Removals
 
 BOTTOM_TO_TOP = (OBJECTS, PREDICTION, BOXES, STROKES, PROMPTS)
 TRANSFORM_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units")
@@ -64,6 +65,7 @@ class LayerSync:
         inserted = viewer.layers.events.inserted
         inserted.connect(self._on_layer_inserted, position="last")
         viewer.layers.events.removed.connect(self._on_layer_removed)
+        self._removals = Removals(viewer.layers)  # hears of them after we did
         viewer.dims.events.current_step.connect(self._on_step_changed)
         # session -> viewer
         session.prompts_changed.connect(self._on_prompts_changed)
@@ -144,6 +146,7 @@ class LayerSync:
     def close(self) -> None:
         """Let go of viewer and session; the layers stay."""
         self._leave_image()
+        self._removals.close()
         layers = self._viewer.layers
         layers.selection.events.active.disconnect(self._on_active_changed)
         layers.events.inserted.disconnect(self._on_layer_inserted)
@@ -304,9 +307,7 @@ class LayerSync:
 
     def _remove_ours(self) -> None:
         with self._changing():
-            for layer in tuple(self._layers.values()):
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
+            self._removals.remove(tuple(self._layers.values()))
 
     def _require(self, role: str) -> Any:
         layer = self._layers.get(role)

@@ -116,9 +116,10 @@ class ExpertsView(QWidget):
                 self._rows.addWidget(button, row, column)
                 self._buttons[expert, wish] = button
 
-    def _on_clicked(self, expert: str, wish: Wish, is_checked: bool) -> None:
-        wanted = wish if is_checked else Wish.FREE
+    def _on_clicked(self, expert: str, wish: Wish, _: object = None) -> None:
         stage = self._session.explaining.stage
+        present = self._session.explaining.wish_of(expert, stage=stage)
+        wanted = Wish.FREE if present is wish else wish
         run_action(
             self._session, lambda s: s.explaining.steer(expert, wanted, stage=stage)
         )

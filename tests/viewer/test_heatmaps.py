@@ -166,6 +166,33 @@ def test_removing_the_distance_takes_its_zero_line_along():
     assert names(viewer) == ["scan", PREDICTION, PROMPTS]
 
 
+@pytest.mark.parametrize("attempt", range(4))  # napari goes through a set
+@pytest.mark.parametrize("chosen", [(DISTANCE, LINE), None], ids=["group", "all"])
+def test_deleting_a_selection_leaves_nothing_of_it(chosen, attempt):
+    viewer, session, heatmaps = make_viewer()
+    session.explaining.show("distance")
+    session.explaining.show("boundary")
+    click(session)
+    chosen = chosen or names(viewer)
+    left = [name for name in names(viewer) if name not in chosen]
+    viewer.layers.selection = {viewer.layers[name] for name in chosen}
+    viewer.layers.remove_selected()
+    assert names(viewer) == left
+    if left:
+        assert session.explaining.shown == ("boundary",)
+    assert len(heatmaps.group) == (1 if left else 0)
+
+
+def test_clearing_the_viewer_leaves_nothing_behind():
+    viewer, session, _ = make_viewer()
+    session.explaining.show("distance")
+    click(session)
+    viewer.layers.clear()
+    assert names(viewer) == []
+    viewer.add_image(make_pixels(), name="next")
+    assert session.image.name == "next"
+
+
 def test_a_renamed_hidden_or_reordered_layer_stays_and_is_updated():
     viewer, session, heatmaps = make_viewer()
     session.explaining.show("boundary")

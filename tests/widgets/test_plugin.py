@@ -78,6 +78,15 @@ def test_commands_open_the_dock_and_act(plugin_viewer, qtbot):
     commands.release_model(plugin_viewer)
 
 
+def test_the_command_for_heatmaps_opens_their_tab(plugin_viewer):
+    plugin_viewer.add_image(make_pixels())
+    commands.show_heatmaps(plugin_viewer)
+    session = find_session(plugin_viewer)
+    assert session.explaining.is_open
+    (dock,) = plugin_viewer.window.dock_widgets.values()
+    assert dock.tabs.currentIndex() == main_widget.HEATMAPS_TAB
+
+
 def test_napari_saves_the_objects_layer_through_our_writer(
     plugin_viewer, qtbot, tmp_path
 ):

@@ -42,20 +42,12 @@ def models(
     if as_json:
         console.show_json(entries)
         return
-    columns = ("name", "kind", "parameters", "GMACs", "seconds", "licence", "title")
-    rows = [
-        (
-            entry["name"],
-            entry["kind"],
-            f"{entry['parameters']:,}",
-            f"{entry['gmacs_256']:.2f}",
-            "-" if entry["seconds_256"] is None else f"{entry['seconds_256']:.3f}",
-            entry["licence"] or "-",
-            entry["title"] or "-",
-        )
-        for entry in entries
-    ]
-    console.show_table("Networks and weights, at 256 px on the CPU", columns, rows)
+    presets = [entry for entry in entries if entry["kind"] == "preset"]
+    weights = [entry for entry in entries if entry["kind"] == "weights"]
+    if presets:
+        _show_presets(presets)
+    if weights:
+        _show_weights(weights)
     if any(entry["seconds_256"] is None for entry in entries):
         console.show_note(
             "some were never timed on this machine; `segmoe models --measure` does."
@@ -101,6 +93,33 @@ def list_entries(
             _describe(listed, measure=measure)
             for listed in progress.track(chosen, description=title)
         ]
+
+
+def _show_presets(entries: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            entry["name"],
+            f"{entry['parameters']:,}",
+            f"{entry['gmacs_256']:.2f}",
+            _seconds(entry),
+        )
+        for entry in entries
+    ]
+    columns = ("name", "parameters", "GMACs", "seconds")
+    console.show_table("Networks, at 256 px on the CPU", columns, rows)
+
+
+def _show_weights(entries: list[dict[str, Any]]) -> None:
+    rows = [
+        (entry["name"], _seconds(entry), entry["title"] or "-", entry["licence"] or "-")
+        for entry in entries
+    ]
+    console.show_table("Weights", ("name", "seconds", "title", "licence"), rows)
+
+
+def _seconds(entry: dict[str, Any]) -> str:
+    seconds = entry["seconds_256"]
+    return "-" if seconds is None else f"{seconds:.3f}"
 
 
 def _read_weights(name: str, path: Path) -> _Listed:

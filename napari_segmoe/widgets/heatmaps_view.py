@@ -204,7 +204,9 @@ class HeatmapsView(QWidget):
                 self._groups.addWidget(_make_absent(group, absent[group]))
 
     def _make_group(self, group: str, members: list[Explanation]) -> GroupSection:
-        section = GroupSection(group or "Others")
+        is_long = len(members) > MOST_OPEN_ROWS
+        title = group or "Others"
+        section = GroupSection(f"{title} ({len(members)})" if is_long else title)
         for explanation in members:
             row = (
                 TableRow(explanation)
@@ -213,7 +215,8 @@ class HeatmapsView(QWidget):
             )
             self._rows[explanation.key] = row
             section.rows.addWidget(row)
-        section.unfold(is_open=len(members) <= MOST_OPEN_ROWS)
+        is_chosen = any(one.key in self._session.explaining.shown for one in members)
+        section.unfold(is_open=is_chosen or not is_long)
         if group == ExplanationGroup.ROUTING:
             section.rows.addWidget(self._experts)
         return section

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFrame,
     QScrollArea,
+    QSizePolicy,
     QStackedWidget,
     QTabWidget,
     QVBoxLayout,
@@ -88,6 +89,8 @@ class MainWidget(QWidget):
         layout.addWidget(self._status)
         layout.addWidget(self._pages, 1)
         self.setMinimumWidth(SMALLEST_WIDTH_PX)
+        # else napari adds a stretch, in a second window one as strong as our pages
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         session.image_changed.connect(self._on_image_changed)
         session.objects_changed.connect(self._on_objects_changed)
         session.explaining_changed.connect(self._on_explaining_changed)

@@ -17,6 +17,7 @@ PADDING_PX = 6
 SHADES = 256
 WIDEST_LABELS = 0.42  # of the width, for the names of the rows
 NARROWEST_CELL_PX = 14
+TALLEST_HEAD_PX = 130
 
 
 class RoutingMatrix(QWidget):
@@ -126,8 +127,8 @@ class RoutingMatrix(QWidget):
             if not self._is_upright():
                 rect.setTop(0)
                 rect.setHeight(head)
-                text = _shorten(name, metrics, rect.width())
-                painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
+                wrapped = Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignCenter
+                painter.drawText(rect, wrapped, name)
                 continue
             painter.save()
             painter.translate(rect.left(), head)
@@ -161,19 +162,25 @@ class RoutingMatrix(QWidget):
             return 0
         return min(widest + PADDING_PX, int(self.width() * WIDEST_LABELS))
 
-    def _is_upright(self) -> bool:
-        """Whether names of columns stand upright, for want of width."""
+    def _room_px(self) -> int:
         columns = self._values().shape[1]
-        room = (self.width() - self._label_px()) // columns - GAP_PX
-        return _widest(self._column_names(), self.fontMetrics()) > room
+        return (self.width() - self._label_px()) // columns - GAP_PX
+
+    def _is_upright(self) -> bool:
+        """Whether names of columns stand upright: some word is wider than a cell."""
+        words = [word for name in self._column_names() for word in name.split()]
+        return _widest(words, self.fontMetrics()) > self._room_px()
 
     def _head_px(self) -> int:
-        metrics = self.fontMetrics()
-        if not self._column_names():
+        metrics, names = self.fontMetrics(), self._column_names()
+        if not names:
             return 0
         if self._is_upright():
-            return min(_widest(self._column_names(), metrics), 96) + PADDING_PX
-        return int(metrics.height()) + PADDING_PX
+            return min(_widest(names, metrics), TALLEST_HEAD_PX) + PADDING_PX
+        room = QRect(0, 0, self._room_px(), TALLEST_HEAD_PX)
+        wrapped = Qt.TextFlag.TextWordWrap
+        heights = (metrics.boundingRect(room, wrapped, name).height() for name in names)
+        return max(map(int, heights)) + PADDING_PX
 
     def resizeEvent(self, event: object) -> None:  # noqa: N802
         """Make room where names have to stand upright at the new width."""
@@ -207,7 +214,8 @@ def _name_at(names: Sequence[str], index: int) -> str:
 
 
 def _widest(names: Sequence[str], metrics: QFontMetrics) -> int:
-    return max((int(metrics.horizontalAdvance(name)) for name in names), default=0)
+    widths = (int(metrics.horizontalAdvance(name)) for name in names if name)
+    return max((width + 2 for width in widths), default=0)  # advances round down
 
 
 def _shorten(name: str, metrics: QFontMetrics, width: int) -> str:

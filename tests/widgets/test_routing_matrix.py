@@ -91,6 +91,16 @@ def test_height_follows_the_rows_and_names_stand_upright_when_narrow(matrix):
     assert matrix.sizeHint().height() > lying
 
 
+def test_names_of_two_words_take_two_lines_before_they_stand_upright(matrix):
+    one_line = matrix.sizeHint().height()
+    one_name = matrix.fontMetrics().horizontalAdvance("expert 1")
+    matrix.resize(matrix._label_px() + 3 * (one_name - 4), 400)
+    assert not matrix._is_upright()
+    two_lines = matrix.sizeHint().height()
+    line = matrix.fontMetrics().lineSpacing()
+    assert two_lines - one_line == pytest.approx(line, abs=2)
+
+
 def test_a_table_without_names_or_numbers_is_drawn_too(qtbot):
     for values in (np.zeros((0, 3)), np.array([0.5, np.nan])):
         widget = RoutingMatrix(a_table(values, labels=(), row_labels=()))

@@ -36,6 +36,16 @@ def test_two_viewers_do_not_share_state(open_window):
     assert OBJECTS not in two.viewer.layers
 
 
+def test_the_tabs_fill_the_dock_in_a_second_window_too(open_window):
+    for _ in range(3):
+        window = open_window(load_predictor=load_fake)
+        window.viewer.add_image(make_pixels(), name="scan")
+        window.wait_for_prompts_layer()
+        dock = window.dock
+        left = dock.height() - dock.tabs.height() - dock._status.height()
+        assert left < 60
+
+
 @pytest.mark.parametrize(
     "placing",
     [

@@ -16,7 +16,7 @@ from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.training.class_metrics import fit_temperature
 from napari_segmoe.types import Mask
 
-_EMPTY_STEPS = np.linspace(0.3, 1.0, 29)
+_EMPTY_STEPS = np.linspace(0.5, 1.0, 21)  # below 0.5 it may not be the likeliest
 _REFUSE_STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _ALLOWED_DICE_LOSS = 0.002
 _WANTED_REFUSALS = 0.75

@@ -28,8 +28,10 @@ class TorchDevices:
     """Tells about the devices that a predictor's process sees."""
 
     def list_devices(self, predictor: Predictor) -> tuple[DeviceChoice, ...]:
-        """Return the devices, the automatic choice first."""
-        found = _own_process(predictor).list_devices()
+        """Return the devices, the automatic choice first; none of other predictors."""
+        if not isinstance(predictor, PredictorProcess):
+            return ()
+        found = predictor.list_devices()
         return (
             DeviceChoice("auto", "Auto"),
             *(DeviceChoice(name, title) for name, title in found),
@@ -37,10 +39,6 @@ class TorchDevices:
 
     def memory_text(self, predictor: Predictor) -> str:
         """Return the predictor's device and its memory in words."""
-        return _own_process(predictor).memory_text()
-
-
-def _own_process(predictor: Predictor) -> PredictorProcess:
-    if not isinstance(predictor, PredictorProcess):
-        raise TypeError(f"{type(predictor).__name__} runs in no process of its own.")
-    return predictor
+        if not isinstance(predictor, PredictorProcess):
+            return ""
+        return predictor.memory_text()

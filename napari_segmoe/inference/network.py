@@ -206,9 +206,12 @@ class WindowNetwork:
         large = F.interpolate(
             torch.from_numpy(values)[None, None], size=side, mode="bilinear"
         )
-        full = np.full(shape, outside, np.float32)
         in_image, in_window = window.overlap(shape)
-        full[in_image] = large[0, 0].numpy()[in_window]
+        inside: NDArray[np.float32] = large[0, 0].numpy()[in_window]
+        if inside.shape == tuple(shape):
+            return inside
+        full = np.full(shape, outside, np.float32)
+        full[in_image] = inside
         return full
 
     def release(self) -> None:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _WIDENING = 2
+_PIECE_PX = 1024
 
 
 class ReferenceExperts(nn.Module):
@@ -39,9 +40,28 @@ class ReferenceExperts(nn.Module):
         if self.training:
             hidden = self.norm(F.conv2d(stripe, weight, bias))
         else:
-            hidden = F.conv2d(stripe, *_fold_norm(self.norm, weight, bias))
+            weight, bias = _fold_norm(self.norm, weight, bias)
+            if stripe.device.type == "cpu":
+                return self._answer_in_pieces(stripe, weight, bias)
+            hidden = F.conv2d(stripe, weight, bias)
         maps = self.project(F.relu(hidden, inplace=True))  # (B, experts * C, h, w)
         return _by_expert(maps, self.count)
+
+    def _answer_in_pieces(self, stripe: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Return what `forward` does, piece by piece: hidden maps stay in the cache."""
+        batch, channels, height, width = stripe.shape
+        assert self.project.bias is not None
+        first = weight.view(self.count, -1, channels)
+        shift = bias.view(self.count, -1, 1)
+        second = self.project.weight.view(self.count, channels, -1)
+        last_shift = self.project.bias.view(self.count, channels, 1)
+        pieces = []
+        pixels = stripe.reshape(batch, 1, channels, height * width)
+        for piece in torch.split(pixels, _PIECE_PX, dim=-1):
+            hidden = (first @ piece + shift).relu()  # (B, N, hidden, piece)
+            pieces.append(second @ hidden + last_shift)
+        maps = torch.cat(pieces, dim=-1)
+        return maps.view(batch, self.count, channels, height, width)
 
     def run_one(self, stripe: Tensor, expert: int) -> Tensor:
         """Return one expert's map, (B, C, h, w), layer by layer as in the code.

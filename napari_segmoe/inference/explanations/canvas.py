@@ -112,7 +112,7 @@ def make_map(
     description: str,
     colormap: str = "magma",
 ) -> Explanation:
-    """Make a map of numbers; values are cut to their range.
+    """Make a map of numbers; ``values`` themselves are cut to their range.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def make_map(
     return Explanation(
         kind="map",
         name=name,
-        values=np.clip(values, *value_range).astype(np.float32),
+        values=np.clip(values, *value_range, out=values),
         labels=(),
         value_range=value_range,
         description=description,
@@ -153,12 +153,16 @@ def leading(
 
     Category 0, "none", stands where all are zero.
     """
-    stack = np.stack(list(maps.values()))
-    best = np.where(stack.max(axis=0) > 0, stack.argmax(axis=0) + 1, 0)
+    largest: Map = np.zeros_like(next(iter(maps.values())))
+    best = np.zeros_like(largest)
+    for number, values in enumerate(maps.values(), start=1):
+        leads = values > largest
+        best[leads] = number
+        np.maximum(largest, values, out=largest)
     return Explanation(
         kind="categories",
         name=name,
-        values=best.astype(np.float32),
+        values=best,
         labels=("none", *maps),
         value_range=(0.0, float(len(maps))),
         description=description,

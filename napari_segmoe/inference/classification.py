@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segmoe.errors import WeightsError
 from napari_segmoe.inference.network import WindowAnswer, WindowNetwork
 from napari_segmoe.inference.objects import describe_object
 from napari_segmoe.inference.question import AskedImage
@@ -83,4 +84,9 @@ def is_uncertain(classes: Classes | None, card: WeightsCard) -> bool:
 
 
 def _named(names: Sequence[str], values: NDArray[np.float32]) -> Classes:
+    if len(names) != len(values):
+        raise WeightsError(
+            f"The weights' card names {len(names)} classes, but the network scores"
+            f" {len(values)}. Use weights whose card fits their network."
+        )
     return {name: float(value) for name, value in zip(names, values, strict=True)}

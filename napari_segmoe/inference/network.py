@@ -165,14 +165,15 @@ class WindowNetwork:
     def object_scores(
         self, answer: WindowAnswer, masks: Sequence[NDArray[np.bool_]]
     ) -> NDArray[np.float32] | None:
-        """Return uncalibrated scores of objects, (N, C); None without region head.
+        """Return uncalibrated scores of objects, (N, C); None without class names.
 
         Parameters
         ----------
         masks : sequence of (H, W) bool
             Objects in full-resolution pixels; pooled with the answer's probability.
         """
-        if getattr(self.model, "region_head", None) is None or not masks:
+        has_head = getattr(self.model, "region_head", None) is not None
+        if not (has_head and self.card.object_classes and masks):
             return None
         output = answer.output
         rows = []

@@ -1,6 +1,8 @@
 """Devices, their memory, and the arithmetic that suits them."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -79,6 +81,21 @@ def choose_device(name: str = "auto") -> torch.device:
     raise DeviceError(
         f"There is no device {name!r} here. Choose auto or one of: {known}."
     )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one CPU thread inside.
+
+    Many small operations between other work are slower on several threads: each
+    wakes the others up.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def memory_text(device: str) -> str:

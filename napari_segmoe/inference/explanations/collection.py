@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from napari_segmoe.inference.devices import one_thread
 from napari_segmoe.inference.explanations.attention import explain_attention
 from napari_segmoe.inference.explanations.branches import explain_branches
 from napari_segmoe.inference.explanations.canvas import Canvas
@@ -45,7 +46,8 @@ def explain_answer(
         they are 0 (the distance -1).
     """
     canvas = Canvas(answer, network, shape)
-    return tuple(one for make in _MAKERS for one in make(canvas))
+    with one_thread():
+        return tuple(one for make in _MAKERS for one in make(canvas))
 
 
 def missing_explanations(network: WindowNetwork) -> dict[str, str]:

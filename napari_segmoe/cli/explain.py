@@ -23,18 +23,10 @@ def explain(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     image: Annotated[Path, typer.Argument(help="Image file.")],
     out: Annotated[Path, typer.Option(help="Folder for maps, tables and the sheet.")],
     weights: options.Weights = options.DEFAULT_WEIGHTS,
-    click: Annotated[
-        list[str] | None, typer.Option(metavar="Y,X", help="This is the object.")
-    ] = None,
-    negative: Annotated[
-        list[str] | None, typer.Option(metavar="Y,X", help="This is not.")
-    ] = None,
-    box: Annotated[
-        str | None, typer.Option(metavar="Y0,X0,Y1,X1", help="The object lies in here.")
-    ] = None,
-    modality: Annotated[
-        Modality, typer.Option(help="What made the image, where the file is silent.")
-    ] = Modality.UNKNOWN,
+    click: options.Clicks = None,
+    negative: options.NegativeClicks = None,
+    box: options.BoxWords = None,
+    modality: options.ImageModality = Modality.UNKNOWN,
     counterfactuals: Annotated[
         bool, typer.Option(help="Also the mask without each expert, where there are.")
     ] = True,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_segmoe.errors import PromptError
-from napari_segmoe.types import Box, Click
+from napari_segmoe.types import Box, Click, Modality
 
 DEFAULT_WEIGHTS = "breast_ultrasound"
 
@@ -29,6 +29,18 @@ Limit = Annotated[
     int | None, typer.Option(min=1, help="Take only the first so many images.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same answer.")]
+Clicks = Annotated[
+    list[str] | None, typer.Option(metavar="Y,X", help="This is the object.")
+]
+NegativeClicks = Annotated[
+    list[str] | None, typer.Option(metavar="Y,X", help="This is not.")
+]
+BoxWords = Annotated[
+    str | None, typer.Option(metavar="Y0,X0,Y1,X1", help="The object lies in here.")
+]
+ImageModality = Annotated[
+    Modality, typer.Option(help="What made the images, where the files are silent.")
+]
 ReportFile = Annotated[
     Path | None, typer.Option("--out", help="JSON file to write the report to.")
 ]

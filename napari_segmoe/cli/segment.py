@@ -32,18 +32,10 @@ def segment(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     out: Annotated[Path, typer.Option(help="Folder for masks, JSON and overlays.")],
     weights: options.Weights = options.DEFAULT_WEIGHTS,
-    click: Annotated[
-        list[str] | None, typer.Option(metavar="Y,X", help="This is the object.")
-    ] = None,
-    negative: Annotated[
-        list[str] | None, typer.Option(metavar="Y,X", help="This is not.")
-    ] = None,
-    box: Annotated[
-        str | None, typer.Option(metavar="Y0,X0,Y1,X1", help="The object lies in here.")
-    ] = None,
-    modality: Annotated[
-        Modality, typer.Option(help="What made the images, where the file is silent.")
-    ] = Modality.UNKNOWN,
+    click: options.Clicks = None,
+    negative: options.NegativeClicks = None,
+    box: options.BoxWords = None,
+    modality: options.ImageModality = Modality.UNKNOWN,
     spacing_um: Annotated[
         float | None, typer.Option(min=1e-6, help="Pixel size in micrometres.")
     ] = None,

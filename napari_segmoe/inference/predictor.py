@@ -148,7 +148,8 @@ class SegmentationPredictor:
         locked : (H, W) bool, optional
             Pixels that must not change.
         explain : bool
-            Whether ``explanations`` is filled; counterfactuals are asked for apart.
+            Whether ``explanations`` is filled, with what the network computed at its
+            first look; counterfactuals are asked for apart.
         steering : Steering, optional
             Experts that must or must not be asked.
 

@@ -1,5 +1,6 @@
 """What all networks share: checks, padding, prompts and the class of a region."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from napari_segmoe.types import Steering
 State = Mapping[str, Any]
 
 
-class SegmentationNetwork(nn.Module):
+class SegmentationNetwork(nn.Module, ABC):
     """Base of the five networks.
 
     A network's ``forward`` is `encode` and `decode`: what does not depend on how
@@ -103,15 +104,15 @@ class SegmentationNetwork(nn.Module):
                 " Train on two or more images at a time, or on larger ones."
             ) from error
 
+    @abstractmethod
     def encode(self, image: Tensor, prompts: Tensor | None = None) -> State:
         """Compute all that does not depend on steering."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(
         self, state: State, explain: bool = False, steering: Steering | None = None
     ) -> SegmentationOutput:
         """Weigh the experts of an encoded image and finish the prediction."""
-        raise NotImplementedError
 
     def prepare(
         self, image: Tensor, prompts: Tensor | None

@@ -221,7 +221,7 @@ class PredictorHost:
             if is_out_of_memory(error):
                 raise DeviceError(_memory_sentence(question)) from error
             raise
-        note = "The device ran out of memory, so the CPU answered; it is slower."
+        note = "Memory ran out, so the CPU answered; it may be slower."
         return replace(prediction, notes=(*prediction.notes, note))
 
     def _ask(self, choice: ModelChoice, question: Question) -> Prediction:

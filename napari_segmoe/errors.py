@@ -13,6 +13,10 @@ class ImageReadError(SegmoeError):
     """An image file cannot be read, or its pixels cannot be used."""
 
 
+class SlideError(ImageReadError):
+    """A slide, or a part of it, cannot be opened, read or written."""
+
+
 class DataFolderError(SegmoeError):
     """A data folder is incomplete or contradicts itself."""
 

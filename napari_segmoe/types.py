@@ -8,6 +8,7 @@ half open. Spacing is (y, x) micrometres per pixel, or None where it is unknown.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,27 @@ class ExplanationGroup(StrEnum):
     TASKS = "Tasks"
     BRANCHES = "Branches"
     DEPTH = "Depth"
+
+
+class PixelSource(Protocol):
+    """An image that is read a window at a time: a region of a slide.
+
+    It can be pickled, and read in another process.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        ...
+
+    def read(
+        self, box: tuple[int, int, int, int], shape: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]:
+        """Return a box [y0, x0, y1, x1], (h, w, 3), brought to ``shape``.
+
+        The box may reach beyond the image: what lies around it comes back.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +266,48 @@ class Prediction:
         if not self.classes:
             return None
         return max(self.classes, key=lambda name: self.classes[name])  # type: ignore[index]
+
+
+@dataclass(frozen=True, slots=True)
+class RegionEstimate:
+    """What the automatic segmentation of an image will cost.
+
+    Attributes
+    ----------
+    windows : int
+        Network windows to run.
+    seconds : float or None
+        Expected time; None before anything was measured.
+    memory_bytes : int
+        Expected memory of the answer and the work on it.
+    """
+
+    windows: int
+    seconds: float | None
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionProgress:
+    """How far the automatic segmentation of an image is.
+
+    Attributes
+    ----------
+    done, total : int
+        Network windows.
+    seconds_left : float or None
+        Expected, from the windows so far.
+    box : (y0, x0, y1, x1) or None
+        The part that is ready now, in the image's pixels.
+    mask : (h, w) bool or None
+        What was found in it; objects get their ids and classes at the end.
+    """
+
+    done: int
+    total: int
+    seconds_left: float | None = None
+    box: tuple[int, int, int, int] | None = None
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -40,6 +40,11 @@ class WeightsCard(BaseModel):
     spacing_um: float | None = Field(
         default=None, description="Pixel size it was trained at; None: whole image."
     )
+    assumed_spacing_um: float | None = Field(
+        default=None,
+        description="Pixel size taken, and said, for an image that states none: that"
+        " of the training images' files.",
+    )
     input_px: int = Field(default=256, gt=0, description="Side of the network input.")
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)

@@ -1,0 +1,1 @@
+"""Slides: files with a pyramid of resolutions, read a piece at a time."""

@@ -41,6 +41,25 @@ class WindowAnswer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TileAnswers:
+    """What the network says of several tiles of its own input size.
+
+    Attributes
+    ----------
+    probability : (B, n, n) float32
+        Foreground probability.
+    distance : (B, n, n) float32, or None
+        Predicted signed distance, positive inside.
+    output : SegmentationOutput
+        Everything else, on the device.
+    """
+
+    probability: NDArray[np.float32]
+    distance: NDArray[np.float32] | None
+    output: SegmentationOutput
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Encoded:
     """What was asked last, and the network's state for it."""
 
@@ -137,6 +156,29 @@ class WindowNetwork:
         scores = _smooth(output.foreground, self.card.smoothing_px)
         probability = scores.sigmoid()[0, 0].cpu().numpy()
         return WindowAnswer(window, probability, output)
+
+    @torch.inference_mode()
+    def answer_tiles(self, tiles: NDArray[np.uint8]) -> TileAnswers:
+        """Return what the network finds without prompts; needs no image.
+
+        Parameters
+        ----------
+        tiles : (B, n, n, 3) uint8
+            Pixels at the size that the network sees.
+        """
+        if next(self.model.parameters()).device.type != self.device.type:
+            self.model.to(self.device)  # it was released
+        planes = torch.from_numpy(np.ascontiguousarray(tiles)).to(self.device)
+        grid = planes.permute(0, 3, 1, 2).float() / 255  # (B, 3, n, n), channels last
+        with self._autocast():
+            output = self.model((grid - self._mean) / self._std)
+        scores = _smooth(output.foreground, self.card.smoothing_px)
+        distance = output.distance
+        return TileAnswers(
+            scores.sigmoid()[:, 0].cpu().numpy(),
+            None if distance is None else distance.float()[:, 0].cpu().numpy(),
+            output,
+        )
 
     @torch.inference_mode()
     def probe(self, side_px: int) -> WindowAnswer:

@@ -1,0 +1,42 @@
+"""The regions made on one slide; kept while other images are worked on."""
+
+from dataclasses import replace
+
+from napari_segmoe.data.slides.region import SlideRegion
+from napari_segmoe.session.slide_scene import RegionRecord, SlideScene
+
+
+class SlideWork:
+    """One slide's regions and which of them is current; `Regions` keeps one a slide.
+
+    Parameters
+    ----------
+    scene : SlideScene
+        The slide.
+    """
+
+    def __init__(self, scene: SlideScene) -> None:
+        self.scene = scene
+        self.records: tuple[RegionRecord, ...] = ()
+        self.current: int | None = None
+        self.steps_told: set[tuple[float, float]] = set()  # said that they differ
+
+    def add(self, region: SlideRegion) -> RegionRecord:
+        """Make a region one of the slide's."""
+        number = 1 + max((one.number for one in self.records), default=0)
+        key = f"{self.scene.key}:region-{number}"
+        record = RegionRecord(number, key, region).rescaled(self.scene.spacing_um)
+        self.records = (*self.records, record)
+        return record
+
+    def take_scene(self, scene: SlideScene) -> None:
+        """Take newer facts of the slide; regions keep their pixels."""
+        self.scene = scene
+        self.records = tuple(
+            replace(one, region=_moved(one.region, scene)).rescaled(scene.spacing_um)
+            for one in self.records
+        )
+
+
+def _moved(region: SlideRegion, scene: SlideScene) -> SlideRegion:
+    return region if region.path == scene.path else replace(region, path=scene.path)

@@ -6,11 +6,9 @@ from typing import Any
 
 from napari.utils.notifications import show_error, show_info
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QFileDialog,
-    QFrame,
-    QScrollArea,
     QSizePolicy,
     QStackedWidget,
     QTabWidget,
@@ -33,6 +31,7 @@ from napari_segmoe.viewer.layers import LayerSync
 from napari_segmoe.viewer.sessions import drop_session, keep_session
 from napari_segmoe.widgets.empty_view import EmptyView
 from napari_segmoe.widgets.heatmaps_view import HeatmapsView
+from napari_segmoe.widgets.lazy_tab import LazyTab
 from napari_segmoe.widgets.none_guard import protect_none
 from napari_segmoe.widgets.objects_view import ObjectsView
 from napari_segmoe.widgets.qt_runner import QtJobRunner
@@ -72,13 +71,13 @@ class MainWidget(QWidget):
         self.layers = LayerSync(viewer, session)
         self.heatmap_layers = HeatmapLayers(viewer, session, self.layers)
         self._status = StatusView(session, self.layers, viewer)
+        self._segment = LazyTab(lambda: SegmentView(session))
+        self._objects = LazyTab(lambda: ObjectsView(session, self.layers))
+        self._heatmaps = LazyTab(lambda: HeatmapsView(session, self.heatmap_layers))
         self._tabs = QTabWidget()
-        self.segment = SegmentView(session)
-        self.objects = ObjectsView(session, self.layers)
-        self._tabs.addTab(_scrolling(self.segment), "Segment")
-        self.heatmaps = HeatmapsView(session, self.heatmap_layers)
-        self._tabs.addTab(_scrolling(self.objects), "Objects")
-        self._tabs.addTab(_scrolling(self.heatmaps), "Heatmaps")
+        self._tabs.addTab(self._segment, "Segment")
+        self._tabs.addTab(self._objects, "Objects")
+        self._tabs.addTab(self._heatmaps, "Heatmaps")
         self._empty = EmptyView(self._open_sample, self._open_file)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
@@ -110,6 +109,21 @@ class MainWidget(QWidget):
         viewer.events.theme.connect(self._on_theme_changed)
         self._on_theme_changed()
         self._on_image_changed(session.image)
+
+    @property
+    def segment(self) -> SegmentView:
+        """The Segment tab."""
+        return self._segment.view
+
+    @property
+    def objects(self) -> ObjectsView:
+        """The Objects tab."""
+        return self._objects.view
+
+    @property
+    def heatmaps(self) -> HeatmapsView:
+        """The Heatmaps tab."""
+        return self._heatmaps.view
 
     @property
     def tabs(self) -> QTabWidget:
@@ -206,12 +220,3 @@ def _close_session(
     status.close_connections()
     session.close()
     drop_session(viewer)
-
-
-def _scrolling(view: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidget(view)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return area

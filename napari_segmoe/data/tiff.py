@@ -40,7 +40,7 @@ def read_tiff(path: Path, *, frame: int = 0) -> LoadedImage:
             notes = (f"The file has {count} pages; page {frame + 1} is shown.",)
         image = LoadedImage(
             np.zeros((1, 1), np.uint8),
-            spacing_um=_spacing_um(tiff, page),
+            spacing_um=stated_spacing_um(tiff, page),
             notes=notes,
             frame_count=count,
             frame=frame,
@@ -124,8 +124,11 @@ def _inverted(pixels: NDArray) -> NDArray:
     return -pixels
 
 
-def _spacing_um(tiff: Any, page: Any) -> Spacing | None:
-    """Return (y, x) um a pixel from OME, ImageJ or resolution tags, in this order."""
+def stated_spacing_um(tiff: Any, page: Any) -> Spacing | None:
+    """Return (y, x) um a pixel from OME, ImageJ or resolution tags, in this order.
+
+    Resolutions that programs write when they know none count as missing.
+    """
     if tiff.is_ome and tiff.ome_metadata:
         return _ome_spacing(tiff.ome_metadata)
     resolution = _resolution(page)
@@ -138,7 +141,7 @@ def _spacing_um(tiff: Any, page: Any) -> Spacing | None:
         return None if factor is None else (factor / y, factor / x)
     tag = page.tags.get("ResolutionUnit")
     per_unit = _UM_PER_RESOLUTION_UNIT.get(int(tag.value) if tag else 2)
-    if per_unit is None or _is_placeholder(25_400 * x / per_unit):
+    if per_unit is None or is_placeholder_dpi(25_400 * x / per_unit):
         return None
     return per_unit / y, per_unit / x
 
@@ -157,7 +160,8 @@ def _resolution(page: Any) -> tuple[float, float] | None:
     return values[0], values[1]
 
 
-def _is_placeholder(dpi: float) -> bool:
+def is_placeholder_dpi(dpi: float) -> bool:
+    """Tell whether a resolution is one that programs write when they know none."""
     return any(abs(dpi - known) <= 0.01 * known for known in _PLACEHOLDER_DPI)
 
 

@@ -1,4 +1,4 @@
-"""Augmentations for ultrasound: one warp for image and mask, then intensities.
+"""One warp for image and mask, then intensities as ultrasound changes them.
 
 Masks and points move along exactly: one `Warp` maps the network's grid into the
 source image, and every map of a sample is read through it.
@@ -44,7 +44,9 @@ class Warp:
 
     source_yx: NDArray[np.float32]
 
-    def read(self, image: Tensor, *, scale_yx: tuple[float, float]) -> Tensor:
+    def read(
+        self, image: Tensor, *, scale_yx: tuple[float, float], padding: str = "zeros"
+    ) -> Tensor:
         """Sample a map bilinearly; outside is zero.
 
         Parameters
@@ -53,6 +55,8 @@ class Warp:
             The map, at any resolution.
         scale_yx : (float, float)
             Pixels of this map per full-resolution pixel.
+        padding : str
+            "zeros", or "border" to repeat the outermost pixels outside.
 
         Returns
         -------
@@ -63,7 +67,7 @@ class Warp:
         x = (torch.from_numpy(self.source_yx[1]) + 0.5) * scale_yx[1]
         grid = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1)[None]
         return F.grid_sample(
-            image[None], grid, padding_mode="zeros", align_corners=False
+            image[None], grid, padding_mode=padding, align_corners=False
         )[0]
 
     def locate(self, y: float, x: float) -> tuple[float, float] | None:
@@ -155,7 +159,7 @@ def augment_intensity(image: Tensor, rng: np.random.Generator) -> Tensor:
     if rng.random() < 0.4:
         image = image * _speckle(image.shape[1:], rng, generator)
     if rng.random() < 0.25:
-        image = _blur(image, float(rng.uniform(0.5, 1.2)))
+        image = blur(image, float(rng.uniform(0.5, 1.2)))
     if rng.random() < 0.25:
         noise = torch.randn(image.shape[1:], generator=generator)
         image = image + float(rng.uniform(0.01, 0.05)) * noise
@@ -173,7 +177,8 @@ def _speckle(
     return (1 + float(rng.uniform(0.05, 0.25)) * noise).clamp_min(0)
 
 
-def _blur(image: Tensor, sigma: float) -> Tensor:
+def blur(image: Tensor, sigma: float) -> Tensor:
+    """Return an image, (C, H, W), blurred by a Gaussian of 7 pixels."""
     axis = torch.arange(-3, 4, dtype=image.dtype)
     kernel = torch.exp(-(axis**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_segmoe.errors import ConfigError
 from napari_segmoe.types import Modality
@@ -54,6 +54,16 @@ class TrainingConfig(BaseModel):
     )
     start_from: str = Field("", description="Weights to start from; name or file.")
     input_px: int = Field(256, ge=32, description="Side of the network input.")
+    spacing_um: float | None = Field(
+        None, gt=0, description="Pixel size of the samples; empty: the whole image."
+    )
+    data_spacing_um: float | None = Field(
+        None,
+        gt=0,
+        description="Pixel size of the files; labels.csv's column spacing_um wins.",
+    )
+    samples_per_image: int = Field(1, ge=1, description="In each epoch.")
+    image_head: bool = Field(True, description="Whether whole images get a class.")
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(8, ge=2)
     learning_rate: float = Field(3e-4, gt=0)
@@ -88,6 +98,18 @@ class TrainingConfig(BaseModel):
     cross_entropy_weight: float = Field(
         0.0, ge=0, description="Pixel-wise binary cross-entropy; not in the paper."
     )
+    distance_weight: float = Field(
+        0.0, ge=0, description="Signed distance, where a network predicts one."
+    )
+    distance_limit_px: float = Field(
+        16.0, gt=0, description="Largest distance told apart, network pixels."
+    )
+    ring_weight: float = Field(
+        0.0, ge=0, description="Ring around objects, where a network predicts one."
+    )
+    expert_weight: float = Field(
+        0.0, ge=0, description="Experts' own outputs, over the gates'."
+    )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Of image and object classes; not in the paper."
     )
@@ -99,6 +121,15 @@ class TrainingConfig(BaseModel):
     precision: Precision = Precision.AUTO
     threads: int = Field(0, ge=0, description="CPU threads; 0: as torch sees fit.")
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _check_spacing(self) -> "TrainingConfig":
+        if self.data_spacing_um is not None and self.spacing_um is None:
+            raise ValueError(
+                "data_spacing_um says how large the files' pixels are; give spacing_um,"
+                " the pixel size to train at, as well"
+            )
+        return self
 
 
 def load_config(path: Path) -> TrainingConfig:

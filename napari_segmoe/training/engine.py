@@ -1,7 +1,7 @@
 """One training run: epochs, validation, checkpoints, resume."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +16,22 @@ from napari_segmoe.models.registry import create_model
 from napari_segmoe.training.augmentation import WarpStrength
 from napari_segmoe.training.average import WeightAverage
 from napari_segmoe.training.config import Precision, TrainingConfig
+from napari_segmoe.training.fields import field_options
 from napari_segmoe.training.multitask import MultitaskStep, make_batch
 from napari_segmoe.training.run_data import RunData, load_run_data
 from napari_segmoe.training.run_folder import RunFolder
 from napari_segmoe.training.samples import Sample, SampleOptions, draw_sample
 from napari_segmoe.training.sources import Source
-from napari_segmoe.training.starting_weights import load_starting_weights
+from napari_segmoe.training.spaced_samples import (
+    SpacedOptions,
+    draw_spaced_sample,
+    spaced_options,
+)
+from napari_segmoe.training.spaced_validation import validate_spaced
+from napari_segmoe.training.starting_weights import (
+    find_encoder,
+    load_starting_weights,
+)
 from napari_segmoe.training.validation import validate
 
 Event = dict[str, Any]
@@ -80,7 +90,7 @@ class _Run:
     ) -> None:
         self.config, self.folder, self.fabric, self.data = config, folder, fabric, data
         options = {
-            "image_classes": len(data.classes) or 2,
+            "image_classes": (len(data.classes) or 2) if config.image_head else 0,
             "object_classes": len(data.object_classes),
             "prompts": True,
             **config.model_options,
@@ -96,8 +106,12 @@ class _Run:
         step = MultitaskStep(self.model, config)
         self.step_module, self.wrapped_optimizer = fabric.setup(step, self.optimizer)
         self.progress = _Progress()
+        self.fields = field_options(config)
         self.steps_per_epoch = max(
-            len(data.train) // (config.batch_size * fabric.world_size), 1
+            len(data.train)
+            * config.samples_per_image
+            // (config.batch_size * fabric.world_size),
+            1,
         )
 
     def restore(self) -> None:
@@ -160,7 +174,8 @@ class _Run:
         return (epoch + 1) % self.config.validate_every == 0 or last
 
     def _validate(self) -> Event:
-        figures = validate(
+        look = validate if self.config.spacing_um is None else validate_spaced
+        figures = look(
             self.average.average,
             self.data.validation,
             config=self.config,
@@ -215,7 +230,7 @@ class _Run:
             [self.config.seed, epoch, number, self.fabric.global_rank, 1]
         )
         samples = self._with_rounds(self._samples(epoch, number), rng)
-        batch = make_batch(samples, rng).to(self.fabric.device)
+        batch = make_batch(samples, rng, fields=self.fields).to(self.fabric.device)
         self._set_rate(epoch * self.steps_per_epoch + number)
         self.step_module.train()
         losses: dict[str, Tensor] = self.step_module(batch)
@@ -236,19 +251,17 @@ class _Run:
     def _samples(self, epoch: int, number: int) -> list[Sample]:
         config = self.config
         order = np.random.default_rng([config.seed, epoch]).permutation(
-            len(self.data.train)
+            len(self.data.train) * config.samples_per_image
         )
         world, size = self.fabric.world_size, config.batch_size
         first = number * world * size + self.fabric.global_rank * size
-        options = SampleOptions(
-            output_px=config.input_px,
-            prompt_share=config.prompt_share,
-            background_share=config.background_share,
-            strength=WarpStrength().times(config.warp_reach),
-        )
+        draw: Callable[..., Sample] = draw_sample
+        options: SampleOptions | SpacedOptions = _sample_options(config)
+        if config.spacing_um is not None:
+            draw, options = draw_spaced_sample, spaced_options(config)
         chosen = [int(order[i % len(order)]) for i in range(first, first + size)]
         return [
-            draw_sample(
+            draw(
                 self._source(index),
                 np.random.default_rng([config.seed, epoch, index]),
                 options=options,
@@ -257,7 +270,7 @@ class _Run:
         ]
 
     def _source(self, index: int) -> Source:
-        return self.data.train[index]
+        return self.data.train[index % len(self.data.train)]
 
     @torch.no_grad()
     def _with_rounds(
@@ -293,8 +306,18 @@ class _Run:
             group["lr"] = group["base_rate"] * share * (floor + (1 - floor) * cosine)
 
 
+def _sample_options(config: TrainingConfig) -> SampleOptions:
+    return SampleOptions(
+        output_px=config.input_px,
+        prompt_share=config.prompt_share,
+        background_share=config.background_share,
+        strength=WarpStrength().times(config.warp_reach),
+    )
+
+
 def _make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    encoder = list(model.encoder.parameters())  # type: ignore[union-attr]
+    found = find_encoder(model)
+    encoder = [] if found is None else list(found.parameters())
     known = {id(parameter) for parameter in encoder}
     rest = [value for value in model.parameters() if id(value) not in known]
     slow = config.learning_rate * config.encoder_rate_factor

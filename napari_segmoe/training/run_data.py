@@ -1,6 +1,8 @@
 """The images of a run, and the card of the weights that come of it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from napari_segmoe.data.folder import DataFolder, read_data_folder
@@ -10,6 +12,7 @@ from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.prompt_stem import PROMPT_CHANNELS
 from napari_segmoe.training.config import TrainingConfig
 from napari_segmoe.training.sources import Source, load_sources
+from napari_segmoe.training.spaced_sources import load_spaced_sources
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +48,8 @@ class RunData:
             empty_class=config.empty_class,
             modality=config.modality,
             organ=config.organ,
+            spacing_um=config.spacing_um,
+            assumed_spacing_um=config.data_spacing_um,
             input_px=config.input_px,
             prompt_channels=PROMPT_CHANNELS,
             seed=config.seed,
@@ -76,15 +81,34 @@ def load_run_data(config: TrainingConfig) -> RunData:
         )
     classes = _classes(kept)
     object_classes = tuple(name for name in classes if name != config.empty_class)
+    if not config.image_head:
+        classes = ()
+    load = _loader(folder, config, classes, object_classes)
     return RunData(
-        train=load_sources(train, classes=classes, object_classes=object_classes),
-        validation=load_sources(
-            validation, classes=classes, object_classes=object_classes
-        ),
+        train=load(train),
+        validation=load(validation),
         classes=classes,
         object_classes=object_classes if len(object_classes) > 1 else (),
         split=_describe_split(train, validation, config),
         notes=tuple(folder.notes),
+    )
+
+
+def _loader(
+    folder: DataFolder,
+    config: TrainingConfig,
+    classes: tuple[str, ...],
+    object_classes: tuple[str, ...],
+) -> Callable[[Sequence[DataItem]], tuple[Source, ...]]:
+    if config.spacing_um is None:
+        return partial(load_sources, classes=classes, object_classes=object_classes)
+    return partial(
+        load_spaced_sources,
+        classes=classes,
+        object_classes=object_classes,
+        spacing_um=config.spacing_um,
+        data_spacing_um=config.data_spacing_um,
+        kind=folder.mask_kind,
     )
 
 

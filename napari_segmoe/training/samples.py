@@ -44,6 +44,10 @@ class Sample:
         Probability of the answer before.
     image_class, object_class : int
         -1 where unknown or not asked for.
+    ids : (n, n) int32 or None
+        The objects that ``truth`` is made of; None: it is one.
+    pooled : (n, n) bool or None
+        The one object whose class is asked for; None: all of ``truth``.
     """
 
     image: Tensor
@@ -52,6 +56,8 @@ class Sample:
     previous: NDArray[np.float32] | None
     image_class: int
     object_class: int
+    ids: NDArray[np.int32] | None = None
+    pooled: NDArray[np.bool_] | None = None
 
     def maps(self) -> NDArray[np.float32]:
         """Return the prompt maps, (5, n, n)."""
@@ -154,7 +160,7 @@ def _object_sample(
     prompts = _first_prompts(truth, rng)
     if not prompts:
         return _automatic_sample(source, rng, options)
-    previous = _spoil(truth, rng) if zoomed and rng.random() < 0.5 else None
+    previous = spoil(truth, rng) if zoomed and rng.random() < 0.5 else None
     if previous is not None:
         click = next_click(previous > 0.5, truth, rng=rng)
         if click is not None:
@@ -177,7 +183,7 @@ def _first_prompts(truth: NDArray[np.bool_], rng: np.random.Generator) -> Prompt
         stroke: Stroke | None = simulate_stroke(truth, rng)
         return Prompts(strokes=() if stroke is None else (stroke,))
     if kind < 0.24:
-        return Prompts(box=_loose_box(truth, rng))
+        return Prompts(box=loose_box(truth, rng))
     if kind < 0.55:
         pixels = np.argwhere(truth)
         y, x = pixels[rng.integers(len(pixels))]
@@ -188,7 +194,8 @@ def _first_prompts(truth: NDArray[np.bool_], rng: np.random.Generator) -> Prompt
     return Prompts(clicks=first_clicks(truth, rng))
 
 
-def _loose_box(truth: NDArray[np.bool_], rng: np.random.Generator) -> Box:
+def loose_box(truth: NDArray[np.bool_], rng: np.random.Generator) -> Box:
+    """Return a box around an object as a person draws it: a little off."""
     rows, columns = np.flatnonzero(truth.any(1)), np.flatnonzero(truth.any(0))
     height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
     slack = rng.uniform(-0.03, 0.12, 4) * np.array([height, width, height, width])
@@ -200,7 +207,7 @@ def _loose_box(truth: NDArray[np.bool_], rng: np.random.Generator) -> Box:
     )
 
 
-def _spoil(truth: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
+def spoil(truth: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
     """Return a believable wrong answer: grown, shrunk, shifted or cut truth."""
     reach = max(int(np.sqrt(truth.sum()) * rng.uniform(0.05, 0.25)), 1)
     kind = rng.integers(4)

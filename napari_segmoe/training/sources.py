@@ -41,11 +41,14 @@ class Source:
     levels : tuple of (C, h, w) uint8 tensors
         Finest first.
     labels : tuple of (h, w) uint8 tensors
-        Object ids at the same resolutions; 0 is background.
+        Object ids at the same resolutions; 0 is background. With a pixel size: one
+        int32 tensor, at full resolution.
     objects : tuple of ObjectBox
         One an object.
     image_class, object_class : int
         Numbers in the card's lists; -1 where there is none.
+    spacing_um : float or None
+        Full-resolution pixel size, where samples are drawn at a pixel size.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Source:
     objects: tuple[ObjectBox, ...]
     image_class: int
     object_class: int
+    spacing_um: float | None = None
 
     @property
     def side(self) -> float:
@@ -110,29 +114,39 @@ def _load(
         raise DataFolderError(f"{item.name} has no mask, so nothing is learnt from it.")
     mask = read_mask(item.mask_path, pixels.shape[:2]).labels > 0
     ids = _label_objects(mask)
-    image_class = -1
-    if classes and item.class_name is not None:
-        if item.class_name not in classes:
-            raise DataFolderError(
-                f"{item.name} has class {item.class_name!r}; the model knows"
-                f" {', '.join(classes)}."
-            )
-        image_class = list(classes).index(item.class_name)
-    object_class = (
-        list(object_classes).index(item.class_name)
-        if item.class_name is not None and item.class_name in object_classes
-        else -1
-    )
+    image_class, object_class = class_numbers(item, classes, object_classes)
     images = _image_levels(pixels)
     return Source(
         name=item.name,
         shape=(pixels.shape[0], pixels.shape[1]),
         levels=images,
         labels=tuple(_resize_labels(ids, level.shape[-2:]) for level in images),
-        objects=tuple(_boxes(ids)),
+        objects=tuple(object_boxes(ids)),
         image_class=image_class,
         object_class=object_class,
     )
+
+
+def class_numbers(
+    item: DataItem, classes: Sequence[str], object_classes: Sequence[str]
+) -> tuple[int, int]:
+    """Return an item's numbers in both lists; -1 where it has none.
+
+    Raises
+    ------
+    DataFolderError
+        If its class is not in ``classes``.
+    """
+    name = item.class_name
+    image_class = -1
+    if classes and name is not None:
+        if name not in classes:
+            raise DataFolderError(
+                f"{item.name} has class {name!r}; the model knows {', '.join(classes)}."
+            )
+        image_class = list(classes).index(name)
+    known = name is not None and name in object_classes
+    return image_class, list(object_classes).index(name or "") if known else -1
 
 
 def _label_objects(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -147,7 +161,8 @@ def _label_objects(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return kept
 
 
-def _boxes(ids: NDArray[np.uint8]) -> list[ObjectBox]:
+def object_boxes(ids: NDArray[np.integer]) -> list[ObjectBox]:
+    """Return one box an object id."""
     boxes = []
     for region in regionprops(ids):
         y0, x0, y1, x1 = region.bbox

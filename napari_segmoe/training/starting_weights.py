@@ -28,7 +28,7 @@ def load_starting_weights(model: nn.Module, config: TrainingConfig) -> None:
         return
     if not config.encoder_weights:
         return
-    encoder = getattr(model, "encoder", None)
+    encoder = find_encoder(model)
     if not isinstance(encoder, EfficientNetEncoder):
         raise ConfigError(
             f"encoder_weights: {config.model} has no EfficientNet encoder to fill."
@@ -37,3 +37,12 @@ def load_starting_weights(model: nn.Module, config: TrainingConfig) -> None:
         load_imagenet_lite0(encoder)
     else:
         load_encoder_state(encoder, Path(config.encoder_weights))
+
+
+def find_encoder(model: nn.Module) -> nn.Module | None:
+    """Return a network's ``encoder``, or else the EfficientNet inside it."""
+    encoder = getattr(model, "encoder", None)
+    if isinstance(encoder, nn.Module):
+        return encoder
+    inside = (one for one in model.modules() if isinstance(one, EfficientNetEncoder))
+    return next(inside, None)

@@ -1,0 +1,125 @@
+"""Training images with a pixel size: ids as they are, and a level near that size."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_segmoe.data.images import read_image
+from napari_segmoe.data.masks import MaskKind, read_mask
+from napari_segmoe.data.slides.resampling import resample
+from napari_segmoe.data.splits import DataItem
+from napari_segmoe.errors import ConfigError, DataFolderError
+from napari_segmoe.training.metrics import label_components
+from napari_segmoe.training.sources import Source, class_numbers, object_boxes
+
+_FINER = 1.6  # so that zooming in by 1.25 still reads real pixels
+_COLUMN = "spacing_um"
+
+
+def load_spaced_sources(
+    items: Sequence[DataItem],
+    *,
+    classes: Sequence[str],
+    object_classes: Sequence[str],
+    spacing_um: float,
+    data_spacing_um: float | None,
+    kind: MaskKind | None = None,
+) -> tuple[Source, ...]:
+    """Read images and masks into memory, at up to two pixel sizes.
+
+    Parameters
+    ----------
+    items : sequence of DataItem
+        Their column ``spacing_um``, where there is one, says how large pixels are.
+    classes, object_classes : sequence of str
+        Names behind the sources' class numbers.
+    spacing_um : float
+        Pixel size of the samples, micrometres.
+    data_spacing_um : float or None
+        Pixel size of files whose row says none.
+    kind : MaskKind or None
+        What the folder's masks stand for; instances keep their ids, of others each
+        connected piece is an object.
+
+    Raises
+    ------
+    ConfigError
+        If neither says how large an image's pixels are.
+    DataFolderError
+        If an image has no mask, a class is unknown, or a pixel size is no number.
+    """
+    sources = []
+    for item in items:
+        found = _spacing_of(item, data_spacing_um)
+        sources.append(_load(item, classes, object_classes, spacing_um, found, kind))
+    return tuple(sources)
+
+
+def _spacing_of(item: DataItem, data_spacing_um: float | None) -> float:
+    words = item.extra.get(_COLUMN, "").strip()
+    if not words:
+        if data_spacing_um is None:
+            raise ConfigError(
+                f"spacing_um is set, but nothing says how large the pixels of"
+                f" {item.name} are. Give data_spacing_um, or a column {_COLUMN} in"
+                " labels.csv."
+            )
+        return data_spacing_um
+    try:
+        value = float(words)
+    except ValueError:
+        value = 0.0
+    if not (np.isfinite(value) and value > 0):
+        raise DataFolderError(
+            f"labels.csv gives {item.name} the pixel size {words!r}; expected"
+            " micrometres, such as 0.5."
+        )
+    return value
+
+
+def _load(
+    item: DataItem,
+    classes: Sequence[str],
+    object_classes: Sequence[str],
+    wanted_um: float,
+    found_um: float,
+    kind: MaskKind | None,
+) -> Source:
+    pixels = read_image(item.image_path).pixels
+    if item.mask_path is None:
+        raise DataFolderError(f"{item.name} has no mask, so nothing is learnt from it.")
+    mask = read_mask(item.mask_path, pixels.shape[:2], kind=kind)
+    ids = mask.labels.astype(np.int32)
+    if mask.kind is not MaskKind.INSTANCES:
+        ids = label_components(ids > 0)
+    image_class, object_class = class_numbers(item, classes, object_classes)
+    return Source(
+        name=item.name,
+        shape=(pixels.shape[0], pixels.shape[1]),
+        levels=_levels(pixels, wanted_um / found_um),
+        labels=(torch.from_numpy(ids),),
+        objects=tuple(object_boxes(ids)),
+        image_class=image_class,
+        object_class=object_class,
+        spacing_um=found_um,
+    )
+
+
+def _levels(pixels: NDArray[np.uint8], step: float) -> tuple[Tensor, ...]:
+    """Return the image 1.6 times finer than samples, or as it is, and at their size."""
+    finer = step / _FINER
+    steps = [finer if finer > 1.05 else 1.0]
+    if step > 1.05 * steps[0]:
+        steps.append(step)
+    return tuple(_level(pixels, one) for one in steps)
+
+
+def _level(pixels: NDArray[np.uint8], step: float) -> Tensor:
+    height, width = (max(round(side / step), 1) for side in pixels.shape[:2])
+    exact = (pixels.shape[0] / height, pixels.shape[1] / width)
+    level = resample(pixels, start_yx=(0, 0), step_yx=exact, shape=(height, width))
+    planes = level[None] if level.ndim == 2 else level.transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(planes))

@@ -26,15 +26,21 @@ _LARGEST_TILE_BYTES = 1_200_000_000
 _SAMPLED_TILES = 16
 
 
-def open_tiff_slide(path: Path) -> "TiffSlide":
+def open_tiff_slide(path: Path, *, notes: tuple[str, ...] = ()) -> "TiffSlide":
     """Open a TIFF file as a slide.
+
+    Parameters
+    ----------
+    path : Path
+    notes : tuple of str
+        What there is to say already, as why tifffile reads it.
 
     Raises
     ------
     SlideError
         If it is damaged, cut short, or needs a codec that is not installed.
     """
-    return TiffSlide(Path(path))
+    return TiffSlide(Path(path), notes=notes)
 
 
 class TiffSlide:
@@ -43,6 +49,8 @@ class TiffSlide:
     Parameters
     ----------
     path : Path
+    notes : tuple of str
+        What there is to say already.
 
     Raises
     ------
@@ -50,7 +58,7 @@ class TiffSlide:
         If it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, notes: tuple[str, ...] = ()) -> None:
         self._path = path
         self._cache = TileCache()
         with _one_sentence(path):
@@ -71,7 +79,9 @@ class TiffSlide:
         self._colours, colour_notes = colours_of(
             page, self._sampled_tiles(), significant_bits=_significant_bits(self._tiff)
         )
-        self._notes = (*stack_notes, *spacing_notes, *colour_notes, *profile_notes)
+        self._notes = (
+            *notes, *stack_notes, *spacing_notes, *colour_notes, *profile_notes,
+        )  # fmt: skip
         compression = tifffile.COMPRESSION(page.compression).name
         self._metadata = {"compression": compression}
 

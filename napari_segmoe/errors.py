@@ -17,6 +17,10 @@ class SlideError(ImageReadError):
     """A slide, or a part of it, cannot be opened, read or written."""
 
 
+class RegionTooLargeError(SegmoeError):
+    """A region is larger than memory, or than the window can hold."""
+
+
 class DataFolderError(SegmoeError):
     """A data folder is incomplete or contradicts itself."""
 

@@ -1,0 +1,1 @@
+"""The automatic mode on images of any size: windows on a lattice, joined to objects."""

@@ -1,0 +1,274 @@
+"""Segment everything in an image of any size, window by window."""
+
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segmoe.inference.network import TileAnswers, WindowNetwork
+from napari_segmoe.inference.regions.blending import Blender, Chunk
+from napari_segmoe.inference.regions.components import Stitcher
+from napari_segmoe.inference.regions.estimating import check_memory, remember_rate
+from napari_segmoe.inference.regions.forwarding import TileForward
+from napari_segmoe.inference.regions.numbering import Numbering
+from napari_segmoe.inference.regions.options import TileOptions
+from napari_segmoe.inference.regions.reading import BlockReader, Place
+from napari_segmoe.inference.regions.scoring import score_voteless
+from napari_segmoe.inference.regions.voting import Vote, can_vote, tally, votes_of
+from napari_segmoe.types import Mask, PixelSource, RegionProgress
+
+_UNIFORM = 4.0  # grey steps: less contrast is glass or an empty border
+_NO_TISSUE = "No tissue was found."
+_NO_OBJECT = "No object was found."
+
+_Tile = tuple[Place, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionAnswer:
+    """What was found in an image, in the image's own pixels.
+
+    Attributes
+    ----------
+    probability : (H, W) uint8
+        Foreground probability in steps of 1/255.
+    labels : (H, W) uint32
+        One id an object, from 1 by size, however many there are.
+    scores : mapping of int to (C,) float32
+        The region head's mean scores by object, uncalibrated; empty where the
+        network has none.
+    windows, empty_windows : int
+        Windows of the image, and those without contrast, which no network saw.
+    notes : tuple of str
+        Sentences for the user.
+    """
+
+    probability: NDArray[np.uint8]
+    labels: NDArray[np.uint32]
+    scores: Mapping[int, NDArray[np.float32]]
+    windows: int
+    empty_windows: int
+    notes: tuple[str, ...] = ()
+
+
+def segment_tiles(
+    network: WindowNetwork,
+    pixels: PixelSource,
+    *,
+    options: TileOptions | None = None,
+    locked: Mask | None = None,
+) -> Generator[RegionProgress, None, RegionAnswer]:
+    """Find every object of an image at the weights' pixel size.
+
+    Parameters
+    ----------
+    network : WindowNetwork
+        Its image is neither asked for nor changed.
+    pixels : PixelSource
+        Read in blocks, each once.
+    options : TileOptions, optional
+        Speed and memory; the result does not depend on them.
+    locked : (H, W) bool, optional
+        Pixels that belong to no object.
+
+    Yields
+    ------
+    RegionProgress
+        After each batch and each part that is finished. Closing the generator ends
+        the work and its threads.
+
+    Returns
+    -------
+    RegionAnswer
+
+    Raises
+    ------
+    RegionTooLargeError
+        If the answer does not fit into memory; before anything is read.
+    SlideError
+        If a part cannot be read.
+    DeviceError
+        If memory does not suffice for one window on the CPU.
+
+    Notes
+    -----
+    Windows of ``card.input_px`` overlap by a quarter, and are blended by Gaussians.
+    Components are joined across parts and parted by the blended distance, each in
+    its own box. A window scores the pieces whose middle it sees best; scores vote,
+    by area, for the object at that middle.
+    """
+    options = options or TileOptions()
+    check_memory(pixels.shape, options, network.card.input_px)
+    return _Region(network, pixels, options, locked).steps()
+
+
+class _Region:
+    """One run."""
+
+    def __init__(
+        self,
+        network: WindowNetwork,
+        pixels: PixelSource,
+        options: TileOptions,
+        locked: Mask | None,
+    ) -> None:
+        self._pixels = pixels
+        self._options = options
+        self._locked = locked
+        self._card = network.card
+        self._lattice = options.lattice(pixels.shape, network.card)
+        self._forward = TileForward(network, options.batch_size)
+        self._blender = Blender(self._lattice, options.chunk_px)
+        self._stitcher = Stitcher(pixels.shape)
+        self._probability = np.zeros(pixels.shape, np.uint8)
+        self._distance: NDArray[np.float16] | None = None
+        self._votes: list[Vote] = []
+        self._votes_count = can_vote(network)
+        self._done = self._empty = 0
+        self._busy_s = 0.0
+
+    def steps(self) -> Generator[RegionProgress, None, RegionAnswer]:
+        """Read, compute and join; then number and classify."""
+        work = self._windows()
+        try:
+            yield from self._timed(work)
+        finally:
+            work.close()
+        network = self._forward.network
+        if self._done > self._empty:
+            remember_rate(network, self._busy_s / (self._done - self._empty))
+        smallest_px = self._card.smallest_object_fraction * self._lattice.window_px**2
+        numbering = Numbering(self._stitcher, self._distance, smallest_px=smallest_px)
+        for _ in self._sparingly(numbering.steps()):
+            yield self._progress()
+        scores: dict[int, NDArray[np.float32]] = {}
+        if self._votes_count:
+            labels = self._stitcher.labels
+            scores = tally(self._votes, labels)
+            for _ in score_voteless(network, self._pixels, labels, scores):
+                yield self._progress()
+        return self._answer(scores)
+
+    def _answer(self, scores: dict[int, NDArray[np.float32]]) -> RegionAnswer:
+        notes = list(self._forward.notes)
+        if self._empty == self._done:
+            notes.append(_NO_TISSUE)
+        elif not self._stitcher.labels.any():
+            notes.append(_NO_OBJECT)
+        return RegionAnswer(
+            probability=self._probability,
+            labels=self._stitcher.labels,
+            scores=dict(sorted(scores.items())),
+            windows=self._done,
+            empty_windows=self._empty,
+            notes=tuple(notes),
+        )
+
+    def _timed(self, work: Iterator[RegionProgress]) -> Iterator[RegionProgress]:
+        """Give what ``work`` gives; count the time that it takes, not the pauses."""
+        while True:
+            began = time.perf_counter()
+            step = next(work, None)
+            self._busy_s += time.perf_counter() - began
+            if step is None:
+                return
+            yield step
+
+    def _sparingly(self, work: Iterator[None], pause_s: float = 0.1) -> Iterator[None]:
+        began = time.perf_counter()
+        for _ in work:
+            if time.perf_counter() - began > pause_s:
+                yield
+                began = time.perf_counter()
+
+    def _progress(self, chunk: Chunk | None = None) -> RegionProgress:
+        total = len(self._lattice)
+        left = None
+        if self._done:
+            left = self._busy_s / self._done * (total - self._done)
+        if chunk is None:
+            return RegionProgress(self._done, total, left)
+        return RegionProgress(self._done, total, left, chunk.box, self._mask(chunk))
+
+    def _windows(self) -> Generator[RegionProgress, None, None]:
+        reader = BlockReader(
+            self._pixels,
+            self._lattice,
+            self._options.block_px,
+            self._options.reader_count,
+        )
+        tiles: list[_Tile] = []
+        windows = reader.windows()
+        try:
+            for window in windows:
+                if window is None:
+                    yield self._progress()
+                elif _is_uniform(window[1]):
+                    self._empty += 1
+                    yield from self._take(window[0], None, None)
+                else:
+                    tiles.append(window)
+                    if len(tiles) >= self._forward.batch_size:
+                        yield from self._compute(tiles)
+                        tiles = []
+            yield from self._compute(tiles)
+        finally:
+            windows.close()
+
+    def _compute(self, tiles: list[_Tile]) -> Iterator[RegionProgress]:
+        for place, answers in self._forward.answer([pixels for _, pixels in tiles]):
+            for index, (window, _) in enumerate(tiles[place]):
+                self._vote(answers, index, window)
+                distance = None if answers.distance is None else answers.distance[index]
+                yield from self._take(window, answers.probability[index], distance)
+            yield self._progress()
+
+    def _vote(self, answers: TileAnswers, index: int, window: Place) -> None:
+        if self._votes_count:
+            self._votes += votes_of(
+                self._forward.network,
+                answers,
+                index,
+                lattice=self._lattice,
+                place=window,
+            )
+
+    def _take(
+        self,
+        window: Place,
+        probability: NDArray[np.float32] | None,
+        distance: NDArray[np.float32] | None,
+    ) -> Iterator[RegionProgress]:
+        """Blend a window, and give what is finished with it."""
+        self._done += 1
+        for chunk in self._blender.add(*window, probability, distance):
+            self._keep(chunk)
+            yield self._progress(chunk)
+
+    def _keep(self, chunk: Chunk) -> None:
+        if chunk.probability is None:
+            return
+        y0, x0, y1, x1 = chunk.box
+        self._probability[y0:y1, x0:x1] = chunk.probability
+        if chunk.distance is not None:
+            if self._distance is None:
+                self._distance = np.full(self._probability.shape, -1, np.float16)
+            self._distance[y0:y1, x0:x1] = chunk.distance
+        self._stitcher.add(chunk.box, self._mask(chunk))
+
+    def _mask(self, chunk: Chunk) -> Mask:
+        y0, x0, y1, x1 = chunk.box
+        if chunk.probability is None:
+            return np.zeros((y1 - y0, x1 - x0), bool)
+        mask: Mask = chunk.probability > self._card.mask_threshold * 255
+        if self._locked is not None:
+            mask &= ~self._locked[y0:y1, x0:x1]
+        return mask
+
+
+def _is_uniform(tile: NDArray[np.uint8]) -> bool:
+    """Whether a tile, (n, n, 3), is glass or an empty border."""
+    grey = tile[::2, ::2].mean(axis=2)
+    return bool(grey.std() < _UNIFORM)

@@ -1,0 +1,66 @@
+"""Part one component of a mask where a predicted distance narrows. Loads no torch."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_segmoe.inference.splitting import part_touching
+from napari_segmoe.types import Mask
+
+_EIGHT = np.ones((3, 3), bool)
+# The levels of `may_be_several`: from the least distance that `part_touching` heeds,
+# each a little less than its neck's share above the one before.
+_LEAST, _RATIO = 0.05, 1.3
+
+
+def parts_of(
+    mask: Mask, distance: NDArray[np.float32], *, smallest_px: float
+) -> NDArray[np.int32]:
+    """Return the objects in a component, (h, w), ids from 1.
+
+    Parameters
+    ----------
+    mask : (h, w) bool
+        One component, or several apart from each other.
+    distance : (h, w) float32
+        Predicted signed distance, positive inside.
+    smallest_px : float
+        Parts below this area stay with a neighbour.
+    """
+    components, count = ndimage.label(mask, structure=_EIGHT)
+    found: NDArray[np.int32] = components.astype(np.int32)
+    latest = count
+    for number, place in enumerate(ndimage.find_objects(components), 1):
+        own = components[place] == number
+        if own.sum() < 2 * smallest_px or not may_be_several(own, distance[place]):
+            continue
+        parts = part_touching(
+            own.astype(np.int32), distance[place], smallest_px=smallest_px
+        )
+        more = parts > 1
+        found[place][more] = parts[more] + latest - 1
+        latest += max(int(parts.max(initial=1)) - 1, 0)
+    return found
+
+
+def may_be_several(mask: Mask, distance: NDArray[np.float32]) -> bool:
+    """Whether `part_touching` could part a component; quick, and True if unsure.
+
+    Two peaks are parted where the distance between them falls below 0.75 of the lower
+    one. Then one of a few levels, each 1.3 times the one before, lies between both,
+    and what is above it is not connected.
+    """
+    inside = np.where(mask, distance, 0)
+    highest, level = float(inside.max(initial=0)), _LEAST
+    while level < highest:
+        if ndimage.label(inside > level, structure=_EIGHT)[1] > 1:
+            return True
+        level *= _RATIO
+    return False
+
+
+def innermost(mask: Mask) -> tuple[int, int]:
+    """Return the pixel (y, x) farthest from the outline and from the array's border."""
+    inside = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(int(inside.argmax()), mask.shape)
+    return int(y), int(x)

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from platformdirs import user_cache_dir, user_config_dir, user_log_dir
+
+from napari_segmoe.cli.doctor_finding import Finding
+from napari_segmoe.cli.doctor_slides import check_slides
 
 _PACKAGES = (
     "napari-segmoe",
@@ -31,28 +33,6 @@ _DICOM_DECODERS = ("pylibjpeg", "libjpeg", "openjpeg")
 _PROBE_SECONDS = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The outcome of one check.
-
-    Attributes
-    ----------
-    name : str
-        What was looked for.
-    ok : bool
-        Whether it is there and works.
-    found : str
-        What was found.
-    mend : str
-        The command that mends it; empty where nothing is to be done.
-    """
-
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
-
-
 def run_checks() -> list[Finding]:
     """Run every check; none of them raises."""
     findings = [_check_python(), *(_check_package(name) for name in _PACKAGES)]
@@ -67,6 +47,7 @@ def run_checks() -> list[Finding]:
         _check_opengl,
     )
     findings += [check() for check in checks]
+    findings += check_slides()
     folders = {
         "settings folder": user_config_dir("napari-segmoe", False),
         "cache folder": user_cache_dir("napari-segmoe", False),

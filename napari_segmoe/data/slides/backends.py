@@ -47,7 +47,10 @@ def list_backends() -> tuple[Backend, ...]:
         ),
         Backend("zarr", _version("zarr"), 'pip install "zarr>=3"', ("OME-Zarr",)),
         Backend(
-            "Pillow", _version("pillow"), "pip install pillow", ("PNG", "JPEG", "BMP")
+            "Pillow",
+            _version("pillow"),
+            "pip install pillow",
+            ("PNG", "JPEG", "BMP", "WebP"),
         ),
     )
 

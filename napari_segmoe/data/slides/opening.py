@@ -229,7 +229,7 @@ def _is_large_image(path: Path) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG", "BMP")) as image:
+            with Image.open(path, formats=("PNG", "JPEG", "BMP", "WEBP")) as image:
                 return max(image.size) >= MAX_SIDE_PX
     except Image.DecompressionBombError:
         return True

@@ -104,7 +104,8 @@ def _sniff_file(path: Path, start: bytes) -> tuple[SlideKind, Path]:
         return _sniff_folder(path.parent)
     if (path.with_suffix("") / "Slidedat.ini").is_file():
         return SlideKind.VENDOR, _mirax_file(path)
-    if start.startswith(_PLAIN_STARTS):
+    is_webp = start[:4] == b"RIFF" and start[8:12] == b"WEBP"
+    if is_webp or start.startswith(_PLAIN_STARTS):
         return SlideKind.PLAIN, path
     return SlideKind.OTHER, path
 

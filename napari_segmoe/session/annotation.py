@@ -5,24 +5,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.ndimage import find_objects
 
 from napari_segmoe.errors import PromptError
 from napari_segmoe.inference.objects import describe_object
 from napari_segmoe.session.history import EventKind
 from napari_segmoe.session.objects import (
     ClassSource,
+    LabelBox,
     LabelPatch,
     Labels,
     ObjectRecord,
     add_objects,
     diff_labels,
+    join_boxes,
     remove_objects,
 )
 from napari_segmoe.session.prompting import cleared
-from napari_segmoe.types import Prediction, SegmentedObject
+from napari_segmoe.types import Mask, Prediction, SegmentedObject
 
 if TYPE_CHECKING:
     from napari_segmoe.session.session import Session
+
+
+MOST_IDS = 1_000_000
+Crop = tuple[Mask, tuple[int, int]]  # an object's pixels, and where they begin
 
 
 class Annotation:
@@ -55,6 +62,15 @@ class Annotation:
         workspace = self._session.workspace
         return workspace.selected_id if workspace else None
 
+    @property
+    def next_id(self) -> int:
+        """Smallest id above all in use, also in other regions of the slide."""
+        session = self._session
+        present = session.require_workspace()
+        keys = (one.key for one in session.regions.neighbours(present.image.key))
+        others = (session.find_workspace(key) for key in keys)
+        return max(w.next_id for w in (present, *others) if w is not None)
+
     def find(self, object_id: int) -> ObjectRecord | None:
         """Return the object with that id, or None."""
         return next((r for r in self.records if r.id == object_id), None)
@@ -85,7 +101,7 @@ class Annotation:
         if prediction is None or not prediction.labels.any():
             raise PromptError("There is no mask to commit. Click an object first.")
         patch, new_ids = add_objects(
-            workspace.labels, prediction.labels, first_id=workspace.next_id
+            workspace.labels, prediction.labels, first_id=self.next_id
         )
         if patch is None:
             raise PromptError(
@@ -132,10 +148,11 @@ class Annotation:
 
     def delete(self, ids: Collection[int]) -> None:
         """Take objects and their pixels out of the label image."""
-        gone = {r.id for r in self.records} & set(ids)
+        records = [r for r in self.records if r.id in ids]
+        gone = {r.id for r in records}
         if not gone:
             return
-        patch = remove_objects(self._session.require_workspace().labels, gone)
+        patch = remove_objects(self._session.require_workspace().labels, records)
         after = replace(
             self._session.snapshot,
             records=tuple(r for r in self.records if r.id not in gone),
@@ -146,16 +163,27 @@ class Annotation:
         if self.selected_id in gone:
             self.select(None)
 
-    def correct(self, labels: Labels) -> None:
-        """Take a label image (H, W) that the user painted on; one undoable step."""
+    def correct(self, labels: Any, *, box: LabelBox | None = None) -> None:
+        """Take a label image that the user painted on; one undoable step.
+
+        Parameters
+        ----------
+        labels : (H, W) integer
+            An array, or what is indexed like one.
+        box : (y0, x0, y1, x1), optional
+            Where it was painted on; by default everywhere.
+        """
         workspace = self._session.require_workspace()
         self._check_shape(labels)
-        patch = diff_labels(workspace.labels, labels.astype(np.uint32))
+        y0, x0, y1, x1 = box or (0, 0, *workspace.image.shape)
+        painted = np.asarray(labels[y0:y1, x0:x1]).astype(np.uint32)
+        before = workspace.labels[y0:y1, x0:x1]
+        patch = diff_labels(before, painted, origin_yx=(y0, x0))
         if patch is None:
             return
         touched = set(np.unique(patch.before)) | set(np.unique(patch.after))
         kept = [r for r in self.records if r.id not in touched]
-        drawn = [self._redraw(int(i), labels) for i in sorted(touched) if i]
+        drawn = [self._redraw(int(i), labels, patch.box) for i in sorted(touched) if i]
         records = sorted([*kept, *(r for r in drawn if r)], key=lambda r: r.id)
         after = replace(
             self._session.snapshot,
@@ -189,7 +217,7 @@ class Annotation:
         for name in dict.fromkeys(n for n in names if n):
             table = table if table.find_name(name) else table.make(name)
         records = []
-        for object_id in (int(i) for i in np.unique(labels) if i):
+        for object_id, (mask, origin_yx) in _crops(labels, (0, 0)).items():
             row = by_id.get(object_id, {})
             entry = table.find_name(_text(row.get("class")) or "")
             records.append(
@@ -199,7 +227,8 @@ class Annotation:
                     ClassSource(_text(row.get("source")) or ClassSource.USER),
                     _number(row.get("p")),
                     _text(row.get("model_class")),
-                    self._describe(labels == object_id, object_id),
+                    self._describe(mask, object_id, origin_yx=origin_yx),
+                    self._session.require_image().region,
                 )
             )
         after = replace(
@@ -239,15 +268,14 @@ class Annotation:
     def _make_records(
         self, prediction: Prediction, patch: LabelPatch, new_ids: Mapping[int, int]
     ) -> tuple[ObjectRecord, ...]:
-        y0, x0, y1, x1 = patch.box
         found = {o.id: o for o in prediction.objects}
-        records = []
-        for old, new in new_ids.items():
-            mask = np.zeros(prediction.mask.shape, bool)
-            mask[y0:y1, x0:x1] = patch.after == new
-            answer = self._answer_for(prediction, found.get(old))
-            records.append(self._make_record(new, mask, answer))
-        return tuple(records)
+        crops = _crops(patch.after, patch.box[:2])
+        return tuple(
+            self._make_record(
+                new, crops[new], self._answer_for(prediction, found.get(old))
+            )
+            for old, new in new_ids.items()
+        )
 
     def _answer_for(
         self, prediction: Prediction, found: SegmentedObject | None
@@ -257,7 +285,7 @@ class Annotation:
         return None if self._session.snapshot.is_automatic else prediction.classes
 
     def _make_record(
-        self, object_id: int, mask: Any, answer: Mapping[str, float] | None
+        self, object_id: int, crop: Crop, answer: Mapping[str, float] | None
     ) -> ObjectRecord:
         name = max(answer, key=lambda n: answer[n]) if answer else None
         probability = float(answer[name]) if answer and name else None
@@ -271,41 +299,81 @@ class Annotation:
         class_id, source = entry.id if entry else None, ClassSource.MODEL
         if self.chosen_class_id is not None:
             class_id, source = self.chosen_class_id, ClassSource.USER
-        measured = self._describe(mask, object_id, answer)
-        return ObjectRecord(object_id, class_id, source, probability, name, measured)
+        measured = self._describe(crop[0], object_id, answer, origin_yx=crop[1])
+        region = self._session.require_image().region
+        return ObjectRecord(
+            object_id, class_id, source, probability, name, measured, region
+        )
 
-    def _redraw(self, object_id: int, labels: Labels) -> ObjectRecord | None:
-        mask = labels == object_id
+    def _redraw(
+        self, object_id: int, labels: Any, painted: LabelBox
+    ) -> ObjectRecord | None:
+        old = self.find(object_id)
+        y0, x0, y1, x1 = join_boxes(painted, old.measured.box if old else None)
+        mask = np.asarray(labels[y0:y1, x0:x1]) == object_id
         if not mask.any():
             return None
-        old = self.find(object_id)
         if old is None:
-            measured = self._describe(mask, object_id)
+            measured = self._describe(mask, object_id, origin_yx=(y0, x0))
+            region = self._session.require_image().region
             return ObjectRecord(
-                object_id, self.chosen_class_id, ClassSource.USER, None, None, measured
+                object_id,
+                self.chosen_class_id,
+                ClassSource.USER,
+                None,
+                None,
+                measured,
+                region,
             )
         answer = old.measured.probabilities
-        return replace(old, measured=self._describe(mask, object_id, answer))
+        measured = self._describe(mask, object_id, answer, origin_yx=(y0, x0))
+        return replace(old, measured=measured)
 
     def _describe(
-        self, mask: Any, object_id: int, answer: Mapping[str, float] | None = None
+        self,
+        mask: Mask,
+        object_id: int,
+        answer: Mapping[str, float] | None = None,
+        *,
+        origin_yx: tuple[int, int],
     ) -> SegmentedObject:
-        spacing_um = self._session.require_image().spacing_um
         return describe_object(
-            mask, spacing_um, object_id=object_id, probabilities=answer
+            mask,
+            self._session.require_image().spacing_um,
+            origin_yx=origin_yx,
+            object_id=object_id,
+            probabilities=answer,
         )
 
     def _class_name(self, record: ObjectRecord) -> str | None:
         entry = self._session.classes.table.find(record.class_id)
         return entry.name if entry else None
 
-    def _check_shape(self, labels: Labels) -> None:
+    def _check_shape(self, labels: Any) -> None:
         shape = self._session.require_image().shape
         if labels.shape != shape:
             raise PromptError(
                 f"The labels are {' x '.join(map(str, labels.shape))} px; the image is"
                 f" {shape[0]} x {shape[1]} px. Choose labels made on this image."
             )
+
+
+def _crops(labels: Labels, origin_yx: tuple[int, int]) -> dict[int, Crop]:
+    """Return each object's own pixels and where they begin, by id."""
+    ids, places = None, labels
+    if labels.max(initial=0) > MOST_IDS:  # ids with gaps: count them anew
+        ids, order = np.unique(np.append(labels, 0), return_inverse=True)
+        places = order[:-1].reshape(labels.shape).astype(np.uint32)
+    found = {}
+    for number, place in enumerate(find_objects(places.astype(np.int32)), start=1):
+        if place is not None:
+            rows, columns = place
+            at = (rows.start + origin_yx[0], columns.start + origin_yx[1])
+            found[number if ids is None else int(ids[number])] = (
+                places[place] == number,
+                at,
+            )
+    return found
 
 
 def _text(value: Any) -> str | None:

@@ -1,8 +1,8 @@
 """What was done: an append-only list of events, and one stack to undo and redo."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -157,3 +157,11 @@ class History:
         """Forget all steps."""
         self._done.clear()
         self._undone.clear()
+
+    def rewrite(self, change: Callable[[Snapshot], Snapshot]) -> None:
+        """Change the snapshots of all steps: for facts that no step changes."""
+        for steps in (self._done, self._undone):
+            steps[:] = [
+                replace(step, before=change(step.before), after=change(step.after))
+                for step in steps
+            ]

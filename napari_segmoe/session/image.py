@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segmoe.errors import ImageReadError
-from napari_segmoe.types import Modality, Spacing
+from napari_segmoe.types import Modality, PixelSource, Spacing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,14 +18,16 @@ class SessionImage:
     key : str
         Identity within the session; choosing the same key again brings back the
         prompts and objects made on it.
-    pixels : (H, W) or (H, W, 3) uint8, or float in 0..1
-        What the predictor sees.
+    pixels : (H, W) or (H, W, 3) uint8, or float in 0..1; or PixelSource
+        What the predictor sees; a region of a slide is read where it is needed.
     spacing_um : (y, x) or None
         Micrometres per pixel, None where unknown.
     modality : Modality
         What made the image.
     name : str
         Name for people.
+    region : int or None
+        Number of the slide's region that it is; None for an image of its own.
 
     Raises
     ------
@@ -34,10 +36,11 @@ class SessionImage:
     """
 
     key: str
-    pixels: NDArray[np.generic]
+    pixels: NDArray[np.generic] | PixelSource
     spacing_um: Spacing | None = None
     modality: Modality = Modality.UNKNOWN
     name: str = ""
+    region: int | None = None
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape

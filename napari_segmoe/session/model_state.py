@@ -4,6 +4,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segmoe.errors import WeightsError
+from napari_segmoe.models.card import find_weights, read_card
 from napari_segmoe.session.history import EventKind
 from napari_segmoe.session.predictor import (
     Card,
@@ -43,6 +45,7 @@ class ModelState:
         self.devices: tuple[DeviceChoice, ...] = FIRST_DEVICES
         self.is_loading = False
         self.has_failed = False
+        self._peeked: tuple[str, tuple[float | None, float | None]] = ("", (None, None))
 
     @property
     def is_loaded(self) -> bool:
@@ -55,6 +58,26 @@ class ModelState:
         if self.card is None:
             return Path(self.choice.weights).stem.replace("_", " ")
         return self.card.title or self.card.name
+
+    @property
+    def spacing_um(self) -> float | None:
+        """Pixel size the weights see images at, um; None where they have none.
+
+        Read from the weights' card as long as they are not loaded.
+        """
+        return self._sizes()[0]
+
+    @property
+    def assumed_spacing_um(self) -> float | None:
+        """Pixel size taken for images that state none, um; None: no size is needed."""
+        return self._sizes()[1]
+
+    def _sizes(self) -> tuple[float | None, float | None]:
+        if self.card is not None:
+            return self.card.spacing_um, self.card.assumed_spacing_um
+        if self._peeked[0] != self.choice.weights:
+            self._peeked = self.choice.weights, _peek_sizes(self.choice.weights)
+        return self._peeked[1]
 
     def choose(self, *, weights: str | None = None, device: str | None = None) -> None:
         """Take other weights or another device; they load at once if needed."""
@@ -69,7 +92,7 @@ class ModelState:
         )
         self._session.explaining.forget_model()
         self._forget()
-        if self._session.image is not None:
+        if self._session.has_image:
             self.load()
             self._session.prompting.ask_again()
 
@@ -116,6 +139,7 @@ class ModelState:
         self._session.report(error)
 
     def _forget(self) -> None:
+        self._session.regions.cancel()
         self.card, self.device_text = None, ""
         self.is_loading = self.has_failed = False
         self._session.model_changed.emit()
@@ -138,6 +162,7 @@ class ModelState:
             return
         self.is_loading, self.has_failed = False, True
         self._session.prompting.give_up()
+        self._session.regions.cancel()
         self._session.report(error)
         self._session.model_changed.emit()
         self._session.announce_status()
@@ -145,3 +170,12 @@ class ModelState:
     def mapped_classes(self) -> tuple[str, ...]:
         """Return the classes the loaded model can give an object."""
         return tuple(self.card.object_classes) if self.card else ()
+
+
+def _peek_sizes(weights: str) -> tuple[float | None, float | None]:
+    """Return the pixel sizes on a card; None where the card cannot be read either."""
+    try:
+        card = read_card(find_weights(weights))
+    except WeightsError:
+        return None, None  # loading them says what is wrong
+    return card.spacing_um, card.assumed_spacing_um

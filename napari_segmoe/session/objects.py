@@ -1,13 +1,13 @@
 """The objects a user committed, and the label image that holds their pixels."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_segmoe.types import Mask, SegmentedObject
+from napari_segmoe.types import Mask, SegmentedObject, Spacing
 
 Labels = NDArray[np.uint32]
 LabelBox = tuple[int, int, int, int]
@@ -37,7 +37,9 @@ class ObjectRecord:
     model_class : str or None
         The model's own answer, whatever the user made of it.
     measured : SegmentedObject
-        Area, axes, box and outline.
+        Area, axes, box and outline, in pixels of its image.
+    region : int or None
+        Number of the slide's region it lies in; None in an image of its own.
     """
 
     id: int
@@ -46,6 +48,17 @@ class ObjectRecord:
     probability: float | None
     model_class: str | None
     measured: SegmentedObject
+    region: int | None = None
+
+    def rescaled(self, spacing_um: Spacing | None) -> "ObjectRecord":
+        """Return the same object under another pixel size of its image."""
+        found = self.measured
+        y0, x0, y1, x1 = found.box
+        spacing_y, spacing_x = spacing_um or (1.0, 1.0)
+        area_um2 = found.area_px * spacing_y * spacing_x if spacing_um else None
+        ratio = (x1 - x0) * spacing_x / ((y1 - y0) * spacing_y)
+        measured = replace(found, area_um2=area_um2, width_height_ratio=ratio)
+        return replace(self, measured=measured)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,13 +84,31 @@ def bounding_box(mask: Mask) -> LabelBox | None:
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
-def diff_labels(before: Labels, after: Labels) -> LabelPatch | None:
-    """Return the smallest patch that turns ``before`` into ``after``, both (H, W)."""
+def join_boxes(one: LabelBox, other: LabelBox | None) -> LabelBox:
+    """Return the smallest box around both."""
+    if other is None:
+        return one
+    low = (min(one[0], other[0]), min(one[1], other[1]))
+    return *low, max(one[2], other[2]), max(one[3], other[3])
+
+
+def diff_labels(
+    before: Labels, after: Labels, *, origin_yx: tuple[int, int] = (0, 0)
+) -> LabelPatch | None:
+    """Return the smallest patch that turns ``before`` into ``after``, both (H, W).
+
+    Where they are parts of a label image, ``origin_yx`` is their first pixel in it.
+    """
     box = bounding_box(before != after)
     if box is None:
         return None
     y0, x0, y1, x1 = box
-    return LabelPatch(box, before[y0:y1, x0:x1].copy(), after[y0:y1, x0:x1].copy())
+    top, left = origin_yx
+    return LabelPatch(
+        (y0 + top, x0 + left, y1 + top, x1 + left),
+        before[y0:y1, x0:x1].copy(),
+        after[y0:y1, x0:x1].copy(),
+    )
 
 
 def add_objects(
@@ -102,7 +133,7 @@ def add_objects(
         Id in ``found`` -> id in the label image, for objects that kept a pixel.
     """
     free = np.where(labels == 0, found, 0)
-    kept = [int(i) for i in np.unique(free) if i]
+    kept = [int(i) for i in np.flatnonzero(np.bincount(free.ravel())) if i]
     if not kept:
         return None, {}
     new_ids = {old: first_id + n for n, old in enumerate(kept)}
@@ -111,6 +142,22 @@ def add_objects(
     return diff_labels(labels, np.where(free > 0, lookup[free], labels)), new_ids
 
 
-def remove_objects(labels: Labels, ids: set[int]) -> LabelPatch | None:
-    """Return the patch that clears the pixels of ``ids`` in (H, W) ``labels``."""
-    return diff_labels(labels, np.where(np.isin(labels, list(ids)), 0, labels))
+def remove_objects(labels: Labels, records: Iterable[ObjectRecord]) -> LabelPatch:
+    """Return the patch that clears the pixels of objects in (H, W) ``labels``.
+
+    Raises
+    ------
+    ValueError
+        If there is no object to remove.
+    """
+    gone = tuple(records)
+    if not gone:
+        raise ValueError("There is no object to remove.")
+    box: LabelBox | None = None
+    for record in gone:
+        box = join_boxes(record.measured.box, box)
+    assert box is not None
+    y0, x0, y1, x1 = box
+    before = labels[y0:y1, x0:x1].copy()
+    ids = [record.id for record in gone]
+    return LabelPatch(box, before, np.where(np.isin(before, ids), 0, before))

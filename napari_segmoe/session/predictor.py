@@ -1,9 +1,10 @@
 """What the session asks of a predictor, and the host that owns one.
 
-The host lives on the job runner's worker only; nothing here imports torch.
+The host lives on the job runner's workers only; nothing here imports torch.
 """
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,8 +18,11 @@ from napari_segmoe.types import (
     Click,
     Mask,
     Modality,
+    PixelSource,
     Prediction,
     Prompts,
+    RegionEstimate,
+    RegionProgress,
     Spacing,
     Steering,
     Stroke,
@@ -48,9 +52,22 @@ class Card(Protocol):
         """Largest probability still called uncertain."""
         ...
 
+    @property
+    def spacing_um(self) -> float | None:
+        """Pixel size that images are seen at, um; None: whatever they have."""
+        ...
+
+    @property
+    def assumed_spacing_um(self) -> float | None:
+        """Pixel size taken for images that state none, um."""
+        ...
+
 
 class Predictor(Protocol):
-    """A loaded network that answers prompts; see `inference.predictor`."""
+    """A loaded network that answers prompts; see `inference.predictor`.
+
+    Two threads may use it: one asks for answers, one goes through `predict_steps`.
+    """
 
     @property
     def card(self) -> Any:
@@ -59,12 +76,25 @@ class Predictor(Protocol):
 
     def set_image(
         self,
-        image: NDArray[Any],
+        image: NDArray[Any] | PixelSource,
         spacing_um: Spacing | None = None,
         *,
         modality: Modality = Modality.UNKNOWN,
     ) -> None:
         """Take the image that is asked about next."""
+        ...
+
+    def estimate(self) -> RegionEstimate:
+        """Return what the automatic mode will cost on the image set last."""
+        ...
+
+    def predict_steps(
+        self, *, locked: Mask | None = None
+    ) -> Generator[RegionProgress, None, Prediction]:
+        """Segment everything a step at a time, in the image set when it begins.
+
+        Closing the generator ends it; questions on other images may come between.
+        """
         ...
 
     def predict(
@@ -154,7 +184,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class PredictorHost:
-    """Owns the predictor; used by one worker only.
+    """Owns the predictor; used by the runner's workers only.
 
     Parameters
     ----------
@@ -173,19 +203,24 @@ class PredictorHost:
         self._predictor: Predictor | None = None
         self._image: SessionImage | None = None
         self._too_big_for: ModelChoice | None = None  # ran out of memory: use the CPU
+        # from choosing the predictor's image to the end of the question about it
+        self._lock = threading.RLock()
 
     def load(self, choice: ModelChoice) -> ModelReport:
         """Make sure that the predictor of ``choice`` is loaded."""
-        predictor = self._ensure(choice)
-        devices = self._devices.list_devices(predictor) if self._devices else ()
-        unavailable = predictor.unavailable_explanations()
-        return ModelReport(predictor.card, self.memory_text(), devices, unavailable)
+        with self._lock:
+            predictor = self._ensure(choice)
+            devices = self._devices.list_devices(predictor) if self._devices else ()
+            unavailable = predictor.unavailable_explanations()
+            text = self.memory_text()
+        return ModelReport(predictor.card, text, devices, unavailable)
 
     def memory_text(self) -> str:
         """Return device and memory in words; empty where nothing is loaded."""
-        if self._devices is None or self._predictor is None:
-            return ""
-        return self._devices.memory_text(self._predictor)
+        with self._lock:
+            if self._devices is None or self._predictor is None:
+                return ""
+            return self._devices.memory_text(self._predictor)
 
     def answer(self, choice: ModelChoice, question: Question) -> Prediction:
         """Answer a question; on a device that runs out of memory, on the CPU.
@@ -195,50 +230,111 @@ class PredictorHost:
         DeviceError
             If memory runs out on the CPU too.
         """
-        if choice == self._too_big_for:
-            return self._answer_on_cpu(choice, question)
+        device = self._device_for(choice)
         try:
-            return self._ask(choice, question)
+            prediction = self._ask(device, question)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        self.release()
-        if choice.device == "cpu":
-            raise DeviceError(_memory_sentence(question))
-        self._too_big_for = choice
-        return self._answer_on_cpu(choice, question)
+            device = self._fall_back(choice, device, error, question.image)
+            prediction = self._ask_once_more(device, question)
+        return _said_of(prediction, choice, device)
+
+    def estimate(self, choice: ModelChoice, image: SessionImage) -> RegionEstimate:
+        """Return what segmenting an image will cost."""
+        with self._lock:
+            return self._show(self._device_for(choice), image).estimate()
+
+    def segment(
+        self, choice: ModelChoice, image: SessionImage, locked: Mask | None
+    ) -> Generator[RegionProgress, None, Prediction]:
+        """Segment everything in an image, a step at a time; see `answer`.
+
+        Raises
+        ------
+        DeviceError
+            If memory runs out on the CPU too.
+        """
+        device = self._device_for(choice)
+        try:
+            prediction = yield from self._segment(device, image, locked)
+        except (RuntimeError, MemoryError) as error:
+            device = self._fall_back(choice, device, error, image)
+            try:
+                prediction = yield from self._segment(device, image, locked)
+            except (RuntimeError, MemoryError) as again:
+                raise _as_refusal(again, image) from again
+        return _said_of(prediction, choice, device)
 
     def release(self) -> None:
         """Give the predictor's memory back."""
-        if self._predictor is not None:
-            self._predictor.release()
-        self._predictor = self._choice = self._image = None
+        with self._lock:
+            if self._predictor is not None:
+                self._predictor.release()
+            self._predictor = self._choice = self._image = None
 
-    def _answer_on_cpu(self, choice: ModelChoice, question: Question) -> Prediction:
+    def _device_for(self, choice: ModelChoice) -> ModelChoice:
+        is_too_big = choice == self._too_big_for
+        return replace(choice, device="cpu") if is_too_big else choice
+
+    def _fall_back(
+        self,
+        choice: ModelChoice,
+        device: ModelChoice,
+        error: Exception,
+        image: SessionImage,
+    ) -> ModelChoice:
+        """Return the CPU, where a device with less memory failed."""
+        if not is_out_of_memory(error):
+            raise error
+        if device.device == "cpu":
+            self.release()
+            raise _as_refusal(error, image) from error
+        with self._lock:
+            if self._too_big_for != choice:  # the other worker may have seen it first
+                self.release()
+                self._too_big_for = choice
+        return replace(choice, device="cpu")
+
+    def _ask_once_more(self, choice: ModelChoice, question: Question) -> Prediction:
         try:
-            prediction = self._ask(replace(choice, device="cpu"), question)
+            return self._ask(choice, question)
         except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                raise DeviceError(_memory_sentence(question)) from error
-            raise
-        note = "Memory ran out, so the CPU answered; it may be slower."
-        return replace(prediction, notes=(*prediction.notes, note))
+            raise _as_refusal(error, question.image) from error
 
     def _ask(self, choice: ModelChoice, question: Question) -> Prediction:
+        with self._lock:
+            return self._show(choice, question.image).predict(
+                question.prompts.clicks,
+                strokes=question.prompts.strokes,
+                box=question.prompts.box,
+                previous=question.previous,
+                locked=question.locked,
+                explain=question.explain,
+                steering=question.steering,
+            )
+
+    def _segment(
+        self, choice: ModelChoice, image: SessionImage, locked: Mask | None
+    ) -> Generator[RegionProgress, None, Prediction]:
+        with self._lock:  # it begins, with its image, at the first step
+            steps = self._show(choice, image).predict_steps(locked=locked)
+            try:
+                progress = next(steps)
+            except StopIteration as stop:
+                answer: Prediction = stop.value
+                return answer
+        try:
+            yield progress
+            return (yield from steps)
+        finally:
+            steps.close()
+
+    def _show(self, choice: ModelChoice, image: SessionImage) -> Predictor:
         predictor = self._ensure(choice)
-        image = question.image
         if self._image is not image:
+            self._image = None
             predictor.set_image(image.pixels, image.spacing_um, modality=image.modality)
             self._image = image
-        return predictor.predict(
-            question.prompts.clicks,
-            strokes=question.prompts.strokes,
-            box=question.prompts.box,
-            previous=question.previous,
-            locked=question.locked,
-            explain=question.explain,
-            steering=question.steering,
-        )
+        return predictor
 
     def _ensure(self, choice: ModelChoice) -> Predictor:
         if self._predictor is None or self._choice != choice:
@@ -254,9 +350,21 @@ def locked_pixels(labels: NDArray[np.uint32]) -> Mask | None:
     return locked if locked.any() else None
 
 
-def _memory_sentence(question: Question) -> str:
-    height, width = question.image.shape
-    return (
-        f"Memory ran out while {question.image.name or 'the image'} ({height} x {width}"
+def _said_of(
+    prediction: Prediction, choice: ModelChoice, device: ModelChoice
+) -> Prediction:
+    if device == choice:
+        return prediction
+    note = "Memory ran out, so the CPU answered; it may be slower."
+    return replace(prediction, notes=(*prediction.notes, note))
+
+
+def _as_refusal(error: Exception, image: SessionImage) -> Exception:
+    """Return the sentence for memory that ran out; another error as it is."""
+    if not is_out_of_memory(error):
+        return error
+    height, width = image.shape
+    return DeviceError(
+        f"Memory ran out while {image.name or 'the image'} ({height} x {width}"
         " px) was segmented. Close other programs, or crop the image, and try again."
     )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_segmoe.errors import PromptError
-from napari_segmoe.session.history import EventKind, Snapshot
+from napari_segmoe.session.history import EventKind, Snapshot, Step
 from napari_segmoe.session.prediction_cache import Answer, PredictionCache
-from napari_segmoe.session.predictor import Question, locked_pixels
+from napari_segmoe.session.predictor import ModelChoice, Question
 from napari_segmoe.session.workspace import Workspace
 from napari_segmoe.types import Box, Click, Prediction, PromptKind, Prompts, Stroke
 
@@ -125,7 +125,10 @@ class Prompting:
         )
 
     def segment_image(self) -> None:
-        """Segment every object in the image, without prompts."""
+        """Segment every object in the image, without prompts; of a slide, a region."""
+        if self._session.regions.slide is not None:
+            self._session.regions.segment()
+            return
         self._session.require_image()
         after = replace(self._session.snapshot, prompts=Prompts(), is_automatic=True)
         self._session.perform(EventKind.AUTOMATIC, {}, after)
@@ -160,7 +163,9 @@ class Prompting:
     def ask_again(self) -> None:
         """Ask anew after the model changed, where something was asked."""
         workspace = self._session.workspace
-        if workspace is not None and _asks_something(workspace):
+        if workspace is None or workspace.is_region_run:
+            return  # a region's answer stays until it is segmented anew
+        if _asks_something(workspace):
             self.predict()
 
     def refresh(self) -> None:
@@ -176,18 +181,54 @@ class Prompting:
         self._request += 1
         self._set_waiting(False)
 
+    def adopt(self, key: str, prediction: Prediction, choice: ModelChoice) -> None:
+        """Take the automatic answer for the image of that key, as one step to undo.
+
+        While prompts are given there it waits until they are committed or rejected.
+        """
+        workspace = self._session.find_workspace(key)
+        if workspace is None:
+            return
+        workspace.automatic_aside = None
+        if workspace.snapshot.prompts:
+            workspace.automatic_aside = (prediction, choice)
+            self._session.notified.emit(
+                "The region is segmented. Commit or reject the object in the making to"
+                " see it."
+            )
+            return
+        before = workspace.snapshot
+        after = replace(before, is_automatic=True)
+        question = (choice, workspace.question_of(after))
+        answer = Answer(prediction, question)
+        self._cache.keep((question, frozenset()), answer)
+        if workspace is not self._session.workspace:
+            workspace.history.push(Step(EventKind.AUTOMATIC, before, after))
+            workspace.snapshot, workspace.answer = after, answer
+            return
+        self._session.perform(EventKind.AUTOMATIC, {}, after)
+        if workspace.answer is not answer:
+            self._request += 1
+            self._show(answer)
+
     def follow(self, before: Snapshot) -> None:
         """Bring the prediction in line after the snapshot changed from ``before``."""
         workspace = self._session.require_workspace()
         if not _asks_something(workspace):
             self._request += 1
             self._show(None)
+            if workspace.automatic_aside is not None:
+                self.adopt(workspace.image.key, *workspace.automatic_aside)
         elif _asked(before) != _asked(workspace.snapshot):
             is_known = self._cache.find(self._key(workspace)) is not None
             if is_known or self._session.options.predict_on_prompt:
                 self.predict()
 
     def _submit(self, workspace: Workspace, request: int) -> None:
+        if workspace.is_region_run:
+            self._set_waiting(False)
+            self._session.regions.segment_current()
+            return
         question, key = self._question(workspace), self._key(workspace)
         host, choice = self._session.model.host, self._session.model.choice
         smallest = self._session.options.smallest_object_px
@@ -227,7 +268,7 @@ class Prompting:
             workspace.image,
             workspace.snapshot.prompts,
             self._previous(workspace),
-            locked_pixels(workspace.labels),
+            self._session.locked_in(workspace),
             explain=self._session.explaining.is_wanted,
             steering=self._session.explaining.steering,
         )
@@ -242,13 +283,17 @@ class Prompting:
 
     def _key(self, workspace: Workspace) -> tuple[Hashable, Hashable]:
         question = (self._session.model.choice, workspace.question_key)
-        return question, self._session.explaining.wishes
+        # a region's automatic answer is not steered
+        wishes = self._session.explaining.wishes
+        return question, frozenset() if workspace.is_region_run else wishes
 
     def _wanted(self, workspace: Workspace) -> Hashable:
         return self._key(workspace), self._session.explaining.is_wanted
 
     def _tells_enough(self, answer: Answer) -> bool:
-        return answer.is_explained or not self._session.explaining.is_wanted
+        workspace = self._session.require_workspace()
+        is_wanted = self._session.explaining.is_wanted and not workspace.is_region_run
+        return answer.is_explained or not is_wanted
 
     def _show(self, answer: Answer | None) -> None:
         self.failure = ""

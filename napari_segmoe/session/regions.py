@@ -33,10 +33,9 @@ class Regions:
     """Regions of the open slide; the current one is the session's image.
 
     Points and boxes are level-0 pixels of the slide: points with whole pixel centres,
-    boxes [y0, x0, y1, x1] by their edges (0 is the upper edge of pixel 0). What can
-    be mended goes to `Session.failed` by way of the caller: these methods raise
-    `SlideError` at once where an argument is wrong; what goes wrong while a region
-    is segmented goes to `Session.failed`.
+    boxes [y0, x0, y1, x1] by their edges (0 is the upper edge of pixel 0). Methods
+    raise `SlideError` at once where an argument is wrong; what goes wrong while a
+    region is segmented goes to `Session.failed`.
 
     Parameters
     ----------
@@ -71,8 +70,6 @@ class Regions:
         self._rectangle: LevelBox | None = None
         session.model_changed.connect(self._on_model_changed)
 
-    # ---- what there is -----------------------------------------------------------
-
     @property
     def slide(self) -> SlideScene | None:
         """The open slide, or None while a plain image or nothing is worked on."""
@@ -106,8 +103,6 @@ class Regions:
         found = [one for one in self.all if one.holds(y, x)]
         return self.current if self.current in found else next(reversed(found), None)
 
-    # ---- slides ------------------------------------------------------------------
-
     def open_slide(self, scene: SlideScene) -> None:
         """Work on a slide; regions made on it before come back."""
         known = self._works.get(scene.key)
@@ -133,20 +128,17 @@ class Regions:
 
     def close_slide(self) -> None:
         """Work on no slide; a running segmentation ends, regions are kept."""
-        if self._open is None:
-            return
-        self.cancel()
-        self._leave()
-        self._session.close_image()
+        if self._open is not None:
+            self.cancel()
+            self._leave()
+            self._session.close_image()
 
     def set_spacing(
         self,
         spacing_um: float | Spacing | None,
         source: SpacingSource = SpacingSource.USER,
     ) -> None:
-        """Set the slide's micrometres per level-0 pixel.
-
-        Areas of all objects follow; regions keep their pixels.
+        """Set micrometres per level-0 pixel: areas follow, regions keep their pixels.
 
         Parameters
         ----------
@@ -171,8 +163,6 @@ class Regions:
             return
         self._take_spacing(replace(scene, spacing_um=pair, spacing_source=source))
         self.regions_changed.emit()
-
-    # ---- regions -----------------------------------------------------------------
 
     def show(self, number: int) -> RegionRecord:
         """Make a region current by its number.
@@ -209,9 +199,7 @@ class Regions:
         return self.show(record.number)
 
     def show_box(self, box: LevelBox) -> RegionRecord:
-        """Make the region of exactly this box current; a new one where there is none.
-
-        The box is cut to the slide.
+        """Make the region of exactly this box, cut to the slide, current.
 
         Raises
         ------
@@ -223,8 +211,6 @@ class Regions:
         same = (one for one in self.all if is_same(one.region, region))
         record = next(same, None) or self._add(region)
         return self.show(record.number)
-
-    # ---- automatic segmentation --------------------------------------------------
 
     @property
     def choice(self) -> RegionChoice:
@@ -287,7 +273,6 @@ class Regions:
         """Segment everything in a box; it becomes a region of its own, and current.
 
         Its answer becomes the region's prediction, to be committed like any other.
-        Objects committed before are not touched. `progress_changed` tells how it goes.
 
         Parameters
         ----------
@@ -301,20 +286,21 @@ class Regions:
         """
         self._require_slide()
         box = self.target if box is None else box
+        if box is None and self.current is None:
+            raise SlideError("Choose what to segment: drag a rectangle on the slide.")
         if self.is_segmenting:
             self._session.notified.emit(
                 "A region is being segmented. Wait for it, or cancel it first."
             )
             return
         record = self.current if box is None else self.show_box(box)
-        if record is None:
-            raise SlideError("Choose what to segment: drag a rectangle on the slide.")
+        assert record is not None
         self._runs.start(record)
 
     def segment_current(self) -> None:
         """Segment everything in the current region, whatever is in view."""
-        if self.current is not None:
-            self.segment(self.current.box)
+        if self.current is not None and not self.is_segmenting:
+            self._runs.start(self.current)
 
     def cancel(self) -> None:
         """End the running segmentation; what was there before stays."""
@@ -340,39 +326,38 @@ class Regions:
         """What was found so far in `segmenting`, (H, W) bool; None while none runs."""
         return self._runs.partial
 
-    # ---- for the session ---------------------------------------------------------
-
     def follow(self, image: SessionImage) -> None:
         """Leave the slide where another image was chosen: for `Session`."""
         if self._open is not None and image.key not in {one.key for one in self.all}:
             self._leave()
 
-    def region_for(self, box: LevelBox) -> SlideRegion:
-        """Return the region of a box without making it one of the slide's.
+    def image_for(self, box: LevelBox) -> SessionImage:
+        """Return a box as an image, without making it one of the slide's regions.
 
         Raises
         ------
         SlideError
             As `show_box`.
         """
-        return region_in(self._require_slide(), box, self._step())
+        region = region_in(self._require_slide(), box, self._step())
+        assert self._open is not None
+        return self._open.image_of(RegionRecord(0, "estimate", region))
 
-    def find_key(self, key: str) -> RegionRecord | None:
-        """Return the region whose image has that key, on any slide of the session."""
-        every = (one for work in self._works.values() for one in work.records)
-        return next((one for one in every if one.key == key), None)
+    def scene_of(self, key: str) -> SlideScene | None:
+        """Return the slide of the session on which the image of that key lies."""
+        work = self._work_of(key)
+        return work.scene if work else None
 
-    def image_of(self, record: RegionRecord) -> SessionImage:
-        """Return a region as the session and the predictor take it."""
-        scene = self._require_slide()
-        return SessionImage(
-            key=record.key,
-            pixels=record.region,
-            spacing_um=record.spacing_um,
-            modality=scene.modality,
-            name=f"{scene.name}, {record.title.lower()}",
-            region=record.number,
-        )
+    def neighbours(self, key: str) -> tuple[RegionRecord, ...]:
+        """Return the other regions of the slide on which the image of that key lies."""
+        work = self._work_of(key)
+        return tuple(one for one in work.records if one.key != key) if work else ()
+
+    def _work_of(self, key: str) -> SlideWork | None:
+        for work in self._works.values():
+            if key in {one.key for one in work.records}:
+                return work
+        return None
 
     def _require_slide(self) -> SlideScene:
         if self._open is None:
@@ -389,7 +374,7 @@ class Regions:
     def _choose(self, record: RegionRecord) -> None:
         assert self._open is not None
         self._open.current = record.number
-        self._session.choose_image(self.image_of(record))
+        self._session.choose_image(self._open.image_of(record))
 
     def _leave(self) -> None:
         self._open = None
@@ -407,10 +392,8 @@ class Regions:
         if self._open is None or not self._session.model.is_loaded:
             return
         step_yx = self._step()
-        others = [one for one in self.all if one.region.step_yx != step_yx]
-        spacing_um = self._session.model.spacing_um
-        if others and step_yx not in self._open.steps_told:
-            self._open.steps_told.add(step_yx)
+        if self._open.has_others(step_yx):
+            spacing_um = self._session.model.spacing_um
             at = f" of {spacing_um:g} µm per pixel" if spacing_um else ""
             self._session.notified.emit(
                 "Regions made before keep their pixels, and are rescaled for these"

@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from psygnal import Signal
 
+from napari_segmoe.data.region_store import RegionStore
 from napari_segmoe.errors import DeviceError, JobError, NoImageError, SegmoeError
 from napari_segmoe.session.annotation import Annotation
 from napari_segmoe.session.class_actions import ClassActions
@@ -16,7 +18,7 @@ from napari_segmoe.session.history import EventKind, EventLog, Snapshot, Step
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.jobs import JobRunner
 from napari_segmoe.session.model_state import ModelState
-from napari_segmoe.session.objects import LabelPatch
+from napari_segmoe.session.objects import LabelPatch, ObjectRecord
 from napari_segmoe.session.options import SegmentOptions
 from napari_segmoe.session.predictor import (
     DeviceReader,
@@ -26,9 +28,12 @@ from napari_segmoe.session.predictor import (
     is_out_of_memory,
 )
 from napari_segmoe.session.prompting import Prompting
+from napari_segmoe.session.region_overlap import locked_in
+from napari_segmoe.session.region_shelf import RegionShelf
+from napari_segmoe.session.regions import Regions
 from napari_segmoe.session.status import Activity, Status
 from napari_segmoe.session.workspace import Workspace
-from napari_segmoe.types import Prediction, Prompts
+from napari_segmoe.types import Mask, Prediction, Prompts, Spacing
 
 logger = logging.getLogger(__name__)
 FIRST_CHOICE = ModelChoice("breast_ultrasound")
@@ -40,7 +45,7 @@ class Session:
     Views call the methods and listen to the signals; they keep no state. State
     changes only on the thread that made the session. By topic: `prompting` (prompts
     and prediction), `annotation` (committed objects), `classes`, `model`,
-    `explaining` (heatmaps, steering of experts).
+    `explaining` (heatmaps, steering of experts), `regions` (a slide and its regions).
 
     Parameters
     ----------
@@ -52,6 +57,8 @@ class Session:
         Tells about devices, on the runner's worker.
     choice : ModelChoice
         Weights and device to begin with.
+    region_folder : Path or None
+        Where the labels of slides' regions are kept; by default the user's cache.
     """
 
     image_changed = Signal(object)
@@ -76,6 +83,7 @@ class Session:
         *,
         devices: DeviceReader | None = None,
         choice: ModelChoice = FIRST_CHOICE,
+        region_folder: Path | None = None,
     ) -> None:
         self.runner = runner
         self.log = EventLog()
@@ -90,11 +98,18 @@ class Session:
         self.classes = ClassActions(self)
         self.explaining = Explaining(self)
         self.model = ModelState(self, PredictorHost(load_predictor, devices), choice)
+        self.regions = Regions(self)
+        self._shelf = RegionShelf(region_folder)
 
     @property
     def image(self) -> SessionImage | None:
         """The image worked on, or None."""
         return self.workspace.image if self.workspace else None
+
+    @property
+    def has_image(self) -> bool:
+        """Whether there is something to work on: an image, or a slide."""
+        return self.workspace is not None or self.regions.slide is not None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -129,6 +144,7 @@ class Session:
         The model begins to load if it is not loaded yet.
         """
         self._park()
+        self.regions.follow(image)
         known = self._workspaces.get(image.key)
         if known is None or known.image.shape != image.shape:
             known = Workspace(image, Snapshot(classes=self._classes))
@@ -162,7 +178,7 @@ class Session:
             self.notified.emit("There is nothing to undo.")
             return
         if step.patch is not None:
-            step.patch.apply(workspace.labels, backwards=True)
+            workspace.apply(step.patch, backwards=True)
         self.log.record(EventKind.UNDO, {"of": step.kind})
         self._show(step.before, step.patch)
 
@@ -174,7 +190,7 @@ class Session:
             self.notified.emit("There is nothing to redo.")
             return
         if step.patch is not None:
-            step.patch.apply(workspace.labels)
+            workspace.apply(step.patch)
         self.log.record(EventKind.REDO, {"of": step.kind})
         self._show(step.after, step.patch)
 
@@ -183,8 +199,12 @@ class Session:
         self.model.release()
 
     def close(self) -> None:
-        """End the worker; the session cannot be used after."""
+        """End the workers; the session cannot be used after."""
+        self.regions.cancel()
         self.runner.close()
+        for workspace in self._workspaces.values():
+            if workspace.stored is not None:
+                workspace.stored.close()
 
     def perform(
         self,
@@ -211,7 +231,7 @@ class Session:
             self.set_classes(after.classes)
             return
         if patch is not None:
-            patch.apply(self.workspace.labels)
+            self.workspace.apply(patch)
         self.workspace.history.push(Step(kind, before, after, patch))
         self._show(after, patch)
 
@@ -235,6 +255,11 @@ class Session:
         NoImageError
             If no image is chosen.
         """
+        if self.workspace is None and self.regions.slide is not None:
+            raise NoImageError(
+                "No region of the slide is chosen. Click on the slide first, or segment"
+                " a field of view or a rectangle."
+            )
         if self.workspace is None:
             raise NoImageError("No image is chosen. Open an image or a sample first.")
         return self.workspace
@@ -242,6 +267,45 @@ class Session:
     def require_image(self) -> SessionImage:
         """Return the present image; raises as `require_workspace`."""
         return self.require_workspace().image
+
+    def find_workspace(self, key: str) -> Workspace | None:
+        """Return the work on the image of that key, or None."""
+        return self._workspaces.get(key)
+
+    def records_of(self, key: str) -> tuple[ObjectRecord, ...]:
+        """Return the committed objects of the image of that key."""
+        workspace = self._workspaces.get(key)
+        return workspace.snapshot.records if workspace else ()
+
+    def locked_in(self, workspace: Workspace) -> Mask | None:
+        """Return the pixels of committed objects; those of other regions too."""
+        others = self.regions.neighbours(workspace.image.key)
+        work = (self._workspaces.get(one.key) for one in others)
+        return locked_in(workspace, tuple(one for one in work if one is not None))
+
+    def rescale(self, key: str, spacing_um: Spacing | None) -> None:
+        """Take another pixel size of the image of that key; all areas follow."""
+        workspace = self._workspaces.get(key)
+        if workspace is None or workspace.image.spacing_um == spacing_um:
+            return
+        workspace.rescale(spacing_um)
+        if workspace is self.workspace:
+            self.image_changed.emit(workspace.image)
+            self.objects_changed.emit(None)
+            self.prompting.ask_again()
+
+    def stored_labels(self, workspace: Workspace) -> RegionStore:
+        """Return the labels of a slide's region, as kept on disk: made when needed.
+
+        They can be edited in place; `Annotation.correct` takes the change in.
+        """
+        if workspace.stored is None:
+            slide = self.regions.scene_of(workspace.image.key)
+            workspace.stored = self._shelf.make_store(workspace, slide)
+            workspace.stored.failed.connect(self.failed.emit)
+            if workspace.stored.failure is not None:
+                self.failed.emit(workspace.stored.failure)
+        return workspace.stored
 
     def report(self, error: Exception) -> str:
         """Hand an error on through `failed`; return it as one sentence for people."""
@@ -266,13 +330,13 @@ class Session:
     def _activity(self) -> Activity:
         if self.model.is_loading:
             return Activity.LOADING
-        if self.prompting.is_waiting:
+        if self.prompting.is_waiting or self.regions.is_segmenting:
             return Activity.PREDICTING
-        if self.model.is_loaded:
-            return Activity.READY if self.workspace else Activity.NO_IMAGE
         if self.model.has_failed:
             return Activity.FAILED
-        return Activity.IDLE if self.workspace else Activity.NO_IMAGE
+        if not self.has_image:
+            return Activity.NO_IMAGE
+        return Activity.READY if self.model.is_loaded else Activity.IDLE
 
     def _park(self) -> None:
         self.prompting.give_up()

@@ -39,7 +39,7 @@ class SlideScene:
     Attributes
     ----------
     key : str
-        Identity within the session: the same key brings its regions back.
+        The file's fingerprint: the same key brings its regions back.
     path : Path
         File or folder; only ever handed to readers, never shown or logged.
     name : str
@@ -76,8 +76,8 @@ class SlideScene:
     def cut(self, box: LevelBox) -> LevelBox | None:
         """Return the part of a box (level-0 edges) that lies on the slide, or None."""
         height, width = self.shape
-        y0, y1 = sorted((min(max(v, 0.0), height) for v in (box[0], box[2])))
-        x0, x1 = sorted((min(max(v, 0.0), width) for v in (box[1], box[3])))
+        y0, y1 = sorted(min(max(v, 0.0), height) for v in (box[0], box[2]))
+        x0, x1 = sorted(min(max(v, 0.0), width) for v in (box[1], box[3]))
         return (y0, x0, y1, x1) if y1 - y0 >= 1 and x1 - x0 >= 1 else None
 
 
@@ -205,9 +205,7 @@ def checked_spacing(spacing_um: float | Spacing) -> Spacing:
     return pair[0], pair[1]
 
 
-def _times(
-    spacing_um: Spacing | None, step_yx: tuple[float, float]
-) -> Spacing | None:
+def _times(spacing_um: Spacing | None, step_yx: tuple[float, float]) -> Spacing | None:
     if spacing_um is None:
         return None
     return spacing_um[0] * step_yx[0], spacing_um[1] * step_yx[1]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from napari_segmoe.data.slides.region import SlideRegion
+from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.slide_scene import RegionRecord, SlideScene
 
 
@@ -19,7 +20,7 @@ class SlideWork:
         self.scene = scene
         self.records: tuple[RegionRecord, ...] = ()
         self.current: int | None = None
-        self.steps_told: set[tuple[float, float]] = set()  # said that they differ
+        self._told: set[tuple[float, float]] = set()
 
     def add(self, region: SlideRegion) -> RegionRecord:
         """Make a region one of the slide's."""
@@ -28,6 +29,24 @@ class SlideWork:
         record = RegionRecord(number, key, region).rescaled(self.scene.spacing_um)
         self.records = (*self.records, record)
         return record
+
+    def image_of(self, record: RegionRecord) -> SessionImage:
+        """Return a region as the session and the predictor take it."""
+        record = record.rescaled(self.scene.spacing_um)
+        return SessionImage(
+            key=record.key,
+            pixels=record.region,
+            spacing_um=record.spacing_um,
+            modality=self.scene.modality,
+            name=f"{self.scene.name}, {record.title.lower()}",
+            region=record.number,
+        )
+
+    def has_others(self, step_yx: tuple[float, float]) -> bool:
+        """Whether there are regions of another pixel size; said once for each."""
+        is_told = step_yx in self._told
+        self._told.add(step_yx)
+        return not is_told and any(r.region.step_yx != step_yx for r in self.records)
 
     def take_scene(self, scene: SlideScene) -> None:
         """Take newer facts of the slide; regions keep their pixels."""

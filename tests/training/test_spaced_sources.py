@@ -122,7 +122,7 @@ def test_a_spacing_that_is_not_positive_is_refused(tmp_path, value):
         make_config(data=tmp_path, out=tmp_path, spacing_um=value)
 
 
-@pytest.mark.filterwarnings("ignore::napari_segmoe.errors.LeakySplitWarning")
+@pytest.mark.filterwarnings("ignore::napari_segmoe.data.folder.LeakySplitWarning")
 def test_glas_keeps_its_glands_and_sizes(glas):
     folder = read_data_folder(glas)
     items = folder.select("train")[:3]

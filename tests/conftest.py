@@ -58,6 +58,12 @@ def dicom_samples(data_root: Path) -> Path:
     return _data_set(data_root, "dicom_us_samples")
 
 
+@pytest.fixture(scope="session")
+def wsi_samples(data_root: Path) -> Path:
+    """The folder of whole-slide files."""
+    return _data_set(data_root, "wsi_samples")
+
+
 class BrightnessPredictor:
     """A stand-in for a network: what is bright is an object, very bright is malignant.
 

@@ -14,7 +14,7 @@ from napari_segmoe.session.options import SegmentOptions
 from napari_segmoe.session.session import Session
 from napari_segmoe.types import Box, Prediction, Prompts, Stroke
 from napari_segmoe.viewer import drawing
-from napari_segmoe.viewer.camera import look_at
+from napari_segmoe.viewer.camera import ROOM, look_at
 from napari_segmoe.viewer.gestures import Gestures
 from napari_segmoe.viewer.keys import bind_keys
 from napari_segmoe.viewer.our_layers import (
@@ -122,11 +122,20 @@ class LayerSync:
         record = self._session.annotation.find(object_id)
         if record is None or self._image is None:
             return
-        y0, x0, y1, x1 = record.measured.box
+        self._look_at(record.measured.box)
+
+    def zoom_to_image(self) -> None:
+        """Bring all of the image, or of the slide's region, into view."""
+        image = self._session.image
+        if image is not None and self._image is not None:
+            self._look_at((0, 0, *image.shape), room=1.1)
+
+    def _look_at(self, box: tuple[int, int, int, int], room: float = ROOM) -> None:
+        y0, x0, y1, x1 = box
         layer = self._require(PROMPTS)
         corners = [layer.data_to_world((y, x)) for y in (y0, y1) for x in (x0, x1)]
         low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-        look_at(self._viewer, low[-2:], high[-2:])
+        look_at(self._viewer, low[-2:], high[-2:], room=room)
 
     def flash_prediction(self, *, visible: bool) -> None:
         """Show or hide the prediction, while a key is held."""

@@ -8,12 +8,13 @@ from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
 SAMPLES = (
     ("phantom_malignant", "Breast ultrasound phantom"),
+    ("synthetic_slide", "Slide of glands"),
     ("immunohistochemistry", "Immunohistochemistry"),
 )
 
 
 class EmptyView(QFrame):
-    """Three ways to an image.
+    """Ways to an image or a slide.
 
     Parameters
     ----------
@@ -32,13 +33,14 @@ class EmptyView(QFrame):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        title = QLabel("Open an image or a sample")
+        title = QLabel("Open an image or slide")
         font = title.font()
         font.setPointSizeF(font.pointSizeF() * 1.2)
         font.setBold(True)
         title.setFont(font)
         text = QLabel(
-            "Then click a lesion: its mask and its class appear, and C keeps them."
+            "Then click a lesion or a gland: its mask and its class appear, and C"
+            " keeps them."
         )
         text.setWordWrap(True)
         layout = QVBoxLayout(self)
@@ -51,10 +53,13 @@ class EmptyView(QFrame):
             button = _make_button(f"Sample: {name}")
             button.clicked.connect(partial(_call_with, open_sample, key))
             layout.addWidget(button)
-        own = _make_button("Open my image…")
+        own = _make_button("Open my image or slide…")
         own.clicked.connect(lambda _=False: open_file())
         layout.addWidget(own)
-        hint = QLabel("PNG, JPEG, TIFF and ultrasound DICOM; or drop a file here.")
+        hint = QLabel(
+            "PNG, JPEG, TIFF, ultrasound DICOM; slides as SVS, NDPI, MRXS, SCN, BIF,"
+            " OME-TIFF, OME-Zarr or DICOM. Or drop a file here."
+        )
         hint.setWordWrap(True)
         hint.setEnabled(False)
         layout.addWidget(hint)

@@ -41,6 +41,10 @@ from napari_segmoe.widgets.status_view import StatusView
 PLUGIN = "napari-segmoe"
 SMALLEST_WIDTH_PX = 300
 HEATMAPS_TAB = 2
+PATTERNS = (
+    *("*.png", "*.jpg", "*.jpeg", "*.bmp", "*.tif", "*.tiff", "*.dcm"),
+    *("*.svs", "*.ndpi", "*.mrxs", "*.scn", "*.bif", "*.vms", "*.vmu", "*.svslide"),
+)
 
 
 class MainWidget(QWidget):
@@ -71,7 +75,7 @@ class MainWidget(QWidget):
         self.layers = LayerSync(viewer, session)
         self.heatmap_layers = HeatmapLayers(viewer, session, self.layers)
         self._status = StatusView(session, self.layers, viewer)
-        self._segment = LazyTab(lambda: SegmentView(session))
+        self._segment = LazyTab(self._make_segment)
         self._objects = LazyTab(lambda: ObjectsView(session, self.layers))
         self._heatmaps = LazyTab(lambda: HeatmapsView(session, self.heatmap_layers))
         self._tabs = QTabWidget()
@@ -91,6 +95,7 @@ class MainWidget(QWidget):
         # else napari adds a stretch, in a second window one as strong as our pages
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         session.image_changed.connect(self._on_image_changed)
+        session.regions.regions_changed.connect(self._on_regions_changed)
         session.objects_changed.connect(self._on_objects_changed)
         session.explaining_changed.connect(self._on_explaining_changed)
         self._tabs.currentChanged.connect(self._on_tab_changed)
@@ -107,7 +112,6 @@ class MainWidget(QWidget):
             )
         )
         viewer.events.theme.connect(self._on_theme_changed)
-        self._on_theme_changed()
         self._on_image_changed(session.image)
 
     @property
@@ -130,14 +134,31 @@ class MainWidget(QWidget):
         """The tabs."""
         return self._tabs
 
-    def _on_image_changed(self, image: SessionImage | None) -> None:
-        page = self._empty if image is None else self._tabs
-        self._pages.setCurrentWidget(page)
+    def _make_segment(self) -> SegmentView:
+        view = SegmentView(self.session, self._go_to_region)
+        view.set_accent(self._accent())
+        return view
+
+    def _accent(self) -> str:
+        return str(get_theme(self._viewer.theme).current.as_hex())
+
+    def _go_to_region(self, number: int) -> None:
+        self.session.regions.show(number)
+        self.layers.zoom_to_image()
+
+    def _on_image_changed(self, _: SessionImage | None) -> None:
         QTimer.singleShot(0, self, self.layers.activate_prompts)
+        self._on_regions_changed()
+
+    def _on_regions_changed(self) -> None:
+        page = self._tabs if self.session.has_image else self._empty
+        self._pages.setCurrentWidget(page)
         self._on_objects_changed()
 
     def _on_objects_changed(self, _: object = None) -> None:
-        count = len(self.session.annotation.records)
+        regions = self.session.regions
+        records = regions.objects if regions.slide else self.session.annotation.records
+        count = len(records)
         self._tabs.setTabText(1, f"Objects ({count})" if count else "Objects")
 
     def _on_tab_changed(self, index: int) -> None:
@@ -148,7 +169,8 @@ class MainWidget(QWidget):
             self._tabs.setCurrentIndex(HEATMAPS_TAB)
 
     def _on_theme_changed(self, _: object = None) -> None:
-        self.segment.set_accent(get_theme(self._viewer.theme).current.as_hex())
+        if self._segment.is_made:
+            self.segment.set_accent(self._accent())
 
     def _on_failed(self, error: Exception) -> None:
         show_error(str(error))
@@ -159,9 +181,9 @@ class MainWidget(QWidget):
     def _open_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
             self,
-            "Open an image",
+            "Open an image or slide",
             "",
-            "Images (*.png *.jpg *.jpeg *.tif *.tiff *.dcm);;All files (*)",
+            f"Images and slides ({' '.join(PATTERNS)});;All files (*)",
         )
         if path:
             self._try_to(lambda: self._viewer.open(path, plugin=PLUGIN))

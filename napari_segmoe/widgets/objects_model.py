@@ -15,6 +15,7 @@ from qtpy.QtGui import QColor
 
 from napari_segmoe.session.objects import ObjectRecord
 from napari_segmoe.session.session import Session
+from napari_segmoe.session.slide_scene import RegionRecord
 from napari_segmoe.types import Spacing
 from napari_segmoe.viewer.drawing import UNCLASSIFIED_COLOUR
 from napari_segmoe.widgets.icons import dot_icon
@@ -24,7 +25,9 @@ SORT_ROLE = Qt.ItemDataRole.UserRole
 CLASS_COLUMN = 1
 AnyIndex = QModelIndex | QPersistentModelIndex
 NO_INDEX = QModelIndex()
+_FINE_UM = 20.0  # pixels below this: a microscope's, measured in um
 _TEXT_COLUMNS = ("class", "source")
+_MEASURES = ("long", "short", "area")
 _TEXT_SIDE, _NUMBER_SIDE = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
 
 
@@ -37,18 +40,43 @@ class Column:
     value: Callable[[ObjectRecord, Spacing | None], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One object, and the region of the slide it lies in, if it lies in one."""
+
+    record: ObjectRecord
+    region: RegionRecord | None = None
+
+    @property
+    def number(self) -> int | None:
+        """The region's number."""
+        return self.region.number if self.region else None
+
+    @property
+    def identity(self) -> tuple[int | None, int]:
+        """What tells it from other rows: ids are unique within a region."""
+        return self.number, self.record.id
+
+
 def _axis(length_px: float, spacing_um: Spacing | None) -> float:
-    return length_px if spacing_um is None else length_px * _side_um(spacing_um) / 1000
+    return length_px if spacing_um is None else length_px * _unit_side(spacing_um)
 
 
-def _side_um(spacing_um: Spacing) -> float:
-    return float((spacing_um[0] * spacing_um[1]) ** 0.5)
+def _unit_side(spacing_um: Spacing) -> float:
+    """Return the side of a pixel in the unit that lengths are shown in."""
+    side_um = float((spacing_um[0] * spacing_um[1]) ** 0.5)
+    return side_um if is_fine(spacing_um) else side_um / 1000
+
+
+def is_fine(spacing_um: Spacing) -> bool:
+    """Whether lengths are shown in um, not mm."""
+    return max(spacing_um) < _FINE_UM
 
 
 def _area(record: ObjectRecord, spacing_um: Spacing | None) -> float:
     if spacing_um is None:
         return record.measured.area_px
-    return record.measured.area_px * spacing_um[0] * spacing_um[1] / 1e6
+    return record.measured.area_px * _unit_side(spacing_um) ** 2
 
 
 COLUMNS = (
@@ -73,6 +101,8 @@ COLUMNS = (
     ),
     Column("area", "Area", _area),
 )
+REGION_COLUMN = len(COLUMNS)  # shown while a slide has several regions
+REGION_TITLE, REGION_TOOLTIP = "region", "Region of the slide that it lies in"
 
 
 class ObjectsModel(QAbstractTableModel):
@@ -89,16 +119,17 @@ class ObjectsModel(QAbstractTableModel):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._records: tuple[ObjectRecord, ...] = ()
+        self._rows: tuple[Row, ...] = ()
         session.objects_changed.connect(self._on_objects_changed)
         session.classes_changed.connect(self._on_objects_changed)
         session.image_changed.connect(self._on_objects_changed)
+        session.regions.regions_changed.connect(self._on_objects_changed)
         self._on_objects_changed()
 
     @property
-    def records(self) -> tuple[ObjectRecord, ...]:
-        """The objects shown, in order of rows."""
-        return self._records
+    def rows(self) -> tuple[Row, ...]:
+        """The objects shown, in order of rows: those of all regions of a slide."""
+        return self._rows
 
     @property
     def session(self) -> Session:
@@ -106,17 +137,19 @@ class ObjectsModel(QAbstractTableModel):
         return self._session
 
     def row_of(self, object_id: int | None) -> int | None:
-        """Return the row of an object, or None."""
-        ids = [record.id for record in self._records]
-        return ids.index(object_id) if object_id in ids else None
+        """Return the row of an object of the present image, or None."""
+        current = self._session.regions.current
+        wanted = (current.number if current else None, object_id)
+        found = (at for at, row in enumerate(self._rows) if row.identity == wanted)
+        return next(found, None)
 
     def rowCount(self, parent: AnyIndex = NO_INDEX) -> int:  # noqa: N802
         """Return the number of objects."""
-        return 0 if parent.isValid() else len(self._records)
+        return 0 if parent.isValid() else len(self._rows)
 
     def columnCount(self, parent: AnyIndex = NO_INDEX) -> int:  # noqa: N802
         """Return the number of columns."""
-        return 0 if parent.isValid() else len(COLUMNS)
+        return 0 if parent.isValid() else len(COLUMNS) + 1
 
     def headerData(  # noqa: N802
         self,
@@ -127,20 +160,23 @@ class ObjectsModel(QAbstractTableModel):
         """Return a column's title or tooltip."""
         if orientation != Qt.Orientation.Horizontal:
             return None
-        column = COLUMNS[section]
+        title, tooltip = REGION_TITLE, REGION_TOOLTIP
+        if section != REGION_COLUMN:
+            title, tooltip = COLUMNS[section].title, COLUMNS[section].tooltip
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = _TEXT_SIDE if column.title in _TEXT_COLUMNS else _NUMBER_SIDE
+            side = _TEXT_SIDE if title in _TEXT_COLUMNS else _NUMBER_SIDE
             return int(side | Qt.AlignmentFlag.AlignVCenter)
         if role == Qt.ItemDataRole.DisplayRole:
-            return column.title + self._unit(column.title)
-        return column.tooltip if role == Qt.ItemDataRole.ToolTipRole else None
+            return title + self._unit(title)
+        return tooltip if role == Qt.ItemDataRole.ToolTipRole else None
 
     def data(self, index: AnyIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what a cell shows, sorts by or edits."""
-        record = self._records[index.row()]
+        row = self._rows[index.row()]
+        record = row.record
         if index.column() == CLASS_COLUMN:
             return self._class_data(record, role)
-        value = COLUMNS[index.column()].value(record, self._spacing())
+        value = self._value(row, index.column())
         if role == Qt.ItemDataRole.DisplayRole:
             return _in_words(value)
         if role == SORT_ROLE:
@@ -164,21 +200,33 @@ class ObjectsModel(QAbstractTableModel):
         """Assign a class by its id, or None."""
         if role != Qt.ItemDataRole.EditRole or index.column() != CLASS_COLUMN:
             return False
-        record = self._records[index.row()]
-        self._session.annotation.assign_class([record.id], value)
+        row = self._rows[index.row()]
+        self.reach(row)
+        self._session.annotation.assign_class([row.record.id], value)
         return True
 
+    def reach(self, row: Row) -> None:
+        """Work on the region in which an object lies."""
+        if row.region is not None:
+            self._session.regions.show(row.region.number)
+
     def _on_objects_changed(self, _: object = None) -> None:
-        records = self._session.annotation.records
-        if [r.id for r in records] != [r.id for r in self._records]:
+        rows = _rows_of(self._session)
+        if [row.identity for row in rows] != [row.identity for row in self._rows]:
             self.beginResetModel()
-            self._records = records
+            self._rows = rows
             self.endResetModel()
             return
-        self._records = records
-        if records:
-            last = self.index(len(records) - 1, len(COLUMNS) - 1)
+        self._rows = rows
+        if rows:
+            last = self.index(len(rows) - 1, REGION_COLUMN)
             self.dataChanged.emit(self.index(0, 0), last)
+
+    def _value(self, row: Row, column: int) -> Any:
+        if column == REGION_COLUMN:
+            return row.number
+        spacing_um = row.region.spacing_um if row.region else self._spacing()
+        return COLUMNS[column].value(row.record, spacing_um)
 
     def _class_data(self, record: ObjectRecord, role: int) -> Any:
         entry = self._session.classes.table.find(record.class_id)
@@ -198,13 +246,26 @@ class ObjectsModel(QAbstractTableModel):
         return "The model: " + ", ".join(parts) if parts else "No class by the model"
 
     def _spacing(self) -> Spacing | None:
-        image = self._session.image
-        return image.spacing_um if image else None
+        image, regions = self._session.image, self._session.regions.all
+        if image is None:
+            return regions[0].spacing_um if regions else None
+        return image.spacing_um
 
     def _unit(self, title: str) -> str:
-        has_spacing = self._spacing() is not None
-        units = {"long": ("px", "mm"), "short": ("px", "mm"), "area": ("px", "mm²")}
-        return f" {units[title][has_spacing]}" if title in units else ""
+        if title not in _MEASURES:
+            return ""
+        spacing_um = self._spacing()
+        if spacing_um is None:
+            return " px"
+        unit = "µm" if is_fine(spacing_um) else "mm"
+        return f" {unit}²" if title == "area" else f" {unit}"
+
+
+def _rows_of(session: Session) -> tuple[Row, ...]:
+    regions = session.regions
+    if regions.slide is not None:
+        return tuple(Row(record, region) for region, record in regions.objects)
+    return tuple(Row(record) for record in session.annotation.records)
 
 
 def _in_words(value: Any) -> str:

@@ -1,6 +1,7 @@
 """The Objects tab: table of committed objects, and the classes."""
 
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 
 from qtpy.QtCore import QItemSelection, QModelIndex, QSortFilterProxyModel, Qt
@@ -27,13 +28,14 @@ from napari_segmoe.widgets.classes_view import ClassesView
 from napari_segmoe.widgets.collapsible import make_collapsible
 from napari_segmoe.widgets.objects_model import (
     CLASS_COLUMN,
-    COLUMNS,
+    REGION_COLUMN,
     SORT_ROLE,
     UNCLASSIFIED,
     ObjectsModel,
+    Row,
 )
 
-WIDTHS = (38, 98, 44, 52, 60, 60, 44, 66)
+WIDTHS = (38, 98, 44, 52, 60, 60, 44, 66, 48)
 
 
 class ObjectsView(QWidget):
@@ -93,6 +95,7 @@ class ObjectsView(QWidget):
         session.objects_changed.connect(self._on_objects_changed)
         session.classes_changed.connect(self._on_objects_changed)
         session.image_changed.connect(self._on_objects_changed)
+        session.regions.regions_changed.connect(self._on_objects_changed)
         session.selection_changed.connect(self._on_selection_changed)
         self._on_objects_changed()
 
@@ -103,8 +106,12 @@ class ObjectsView(QWidget):
 
     def selected_ids(self) -> list[int]:
         """Return the ids of the selected rows."""
+        return [row.record.id for row in self.selected_rows()]
+
+    def selected_rows(self) -> list[Row]:
+        """Return the selected rows."""
         rows = self._table.selectionModel().selectedRows()
-        return [self._model.records[self._source_row(i)].id for i in rows]
+        return [self._model.rows[self._source_row(index)] for index in rows]
 
     def _set_up_table(self) -> None:
         table = self._table
@@ -129,7 +136,7 @@ class ObjectsView(QWidget):
         header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
-        for column, width in zip(range(len(COLUMNS)), WIDTHS, strict=True):
+        for column, width in enumerate(WIDTHS):
             table.setColumnWidth(column, width)
 
     def _lay_out(self) -> None:
@@ -149,8 +156,10 @@ class ObjectsView(QWidget):
         layout.addWidget(self._classes)
 
     def _on_objects_changed(self, _: object = None) -> None:
-        records = self._session.annotation.records
+        records = [row.record for row in self._model.rows]
         has_objects = bool(records)
+        is_one = len(self._session.regions.all) < 2
+        self._table.setColumnHidden(REGION_COLUMN, is_one)
         for part in (self._table, self._filter, self._counts):
             part.setVisible(has_objects)
         self._empty.setVisible(not has_objects)
@@ -171,24 +180,33 @@ class ObjectsView(QWidget):
         with signals_blocked(selection):
             if row is None:
                 self._table.clearSelection()
-            elif object_id not in self.selected_ids():
+            elif self._model.rows[row] not in self.selected_rows():
                 index = self._proxy.mapFromSource(self._model.index(row, 0))
                 self._table.selectRow(index.row())
                 self._table.scrollTo(index)
         self._table.viewport().update()
 
     def _on_rows_selected(self, _: QItemSelection, __: QItemSelection) -> None:
-        ids = self.selected_ids()
-        if ids:
-            self._session.annotation.select(ids[-1])
+        rows = self.selected_rows()
+        if rows:
+            self._model.reach(rows[-1])
+            self._session.annotation.select(rows[-1].record.id)
 
     def _on_row_clicked(self, index: QModelIndex) -> None:
         if index.column() != CLASS_COLUMN:
-            object_id = self._model.records[self._source_row(index)].id
-            self._layers.zoom_to(object_id)
+            row = self._model.rows[self._source_row(index)]
+            self._model.reach(row)
+            self._layers.zoom_to(row.record.id)
 
     def _on_delete_clicked(self) -> None:
-        self._session.annotation.delete(self.selected_ids())
+        present = self._session.regions.current
+        chosen = sorted(self.selected_rows(), key=lambda row: row.number or 0)
+        for _, rows in groupby(chosen, key=lambda row: row.number):
+            members = list(rows)
+            self._model.reach(members[0])
+            self._session.annotation.delete([row.record.id for row in members])
+        if present is not None:
+            self._session.regions.show(present.number)
 
     def _on_check_clicked(self) -> None:
         self._session.annotation.select_uncertain()

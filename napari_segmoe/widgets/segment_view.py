@@ -1,16 +1,14 @@
 """The Segment tab: prompts, answer, commit."""
 
+from collections.abc import Callable
 from functools import partial
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
     QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -25,10 +23,19 @@ from napari_segmoe.viewer.drawing import (
     UNCLASSIFIED_COLOUR,
 )
 from napari_segmoe.viewer.keys import commit_or_predict, run_action
+from napari_segmoe.widgets.buttons import (
+    make_button,
+    make_primary,
+    make_row,
+    make_toggle,
+    paint_primary,
+)
 from napari_segmoe.widgets.collapsible import make_collapsible
 from napari_segmoe.widgets.forms import make_form
 from napari_segmoe.widgets.icons import dot_icon
+from napari_segmoe.widgets.region_view import RegionView
 from napari_segmoe.widgets.result_card import ResultCard
+from napari_segmoe.widgets.slide_view import SlideView
 
 KIND_TEXTS = {
     PromptKind.POINT: ("Point", "P", "Click the object"),
@@ -44,35 +51,38 @@ class SegmentView(QWidget):
     ----------
     session : Session
         The session.
+    go_to_region : callable
+        Makes a region of the slide current by its number, and brings it into view.
     parent : QWidget or None
         Owner.
     """
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        go_to_region: Callable[[int], None],
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self._session = session
-        self._kinds = {kind: _make_toggle(*KIND_TEXTS[kind]) for kind in PromptKind}
-        self._positive = _make_toggle("Object  +", "T", "The prompt marks the object")
-        self._negative = _make_toggle("Not this  -", "T", "The prompt excludes")
+        self._kinds = {kind: make_toggle(*KIND_TEXTS[kind]) for kind in PromptKind}
+        self._positive = make_toggle("Object  +", "T", "The prompt marks the object")
+        self._negative = make_toggle("Not this  -", "T", "The prompt excludes")
         self._positive.setIcon(dot_icon(POSITIVE_COLOUR))
         self._negative.setIcon(dot_icon(NEGATIVE_COLOUR))
         self._card = ResultCard(session)
         self._class = QComboBox()
         self._class.setToolTip("Class that committed objects get (Ctrl+1 … 9)")
-        self._commit = _make_button("Commit object", "C", "Keep this mask as an object")
-        self._commit.setMinimumHeight(34)
-        font = self._commit.font()
-        font.setBold(True)
-        self._commit.setFont(font)
-        self._reject = _make_button("Reject", "⌫", "Clear the prompts and the mask")
-        self._next = _make_button(
-            "Next", "N", "Keep the mask and start the next object"
-        )
-        self._undo = _make_button("Undo", "Ctrl+Z", "Take the last action back")
-        self._redo = _make_button("Redo", "Ctrl+⇧+Z", "Do it again")
-        self._whole = _make_button(
+        self._commit = make_primary("Commit object", "C", "Keep this mask as an object")
+        self._reject = make_button("Reject", "⌫", "Clear the prompts and the mask")
+        self._next = make_button("Next", "N", "Keep the mask and start the next object")
+        self._undo = make_button("Undo", "Ctrl+Z", "Take the last action back")
+        self._redo = make_button("Redo", "Ctrl+⇧+Z", "Do it again")
+        self._whole = make_button(
             "Segment whole image", "A", "Find all objects without a prompt"
         )
+        self._slide = SlideView(session)
+        self._region = RegionView(session, go_to_region)
         self._options = make_collapsible("Options")
         form = make_form(session.options, self._on_options_edited)
         self._options.addWidget(form.native)
@@ -81,14 +91,13 @@ class SegmentView(QWidget):
         self._show_present_state()
 
     def set_accent(self, colour: str) -> None:
-        """Fill the primary button with the theme's own highlight, #RRGGBB."""
-        self._commit.setStyleSheet(
-            f"QPushButton:enabled {{ background-color: {colour}; }}"
-        )
+        """Fill the primary buttons with the theme's own highlight, #RRGGBB."""
+        paint_primary(self._commit, colour)
+        self._region.set_accent(colour)
 
     def _lay_out(self) -> None:
-        kinds = _make_row(*self._kinds.values())
-        signs = _make_row(self._positive, self._negative)
+        kinds = make_row(*self._kinds.values())
+        signs = make_row(self._positive, self._negative)
         groups = ((self._kinds.values()), (self._positive, self._negative))
         for buttons in groups:
             group = QButtonGroup(self)
@@ -108,6 +117,7 @@ class SegmentView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 10, 8, 8)
         layout.setSpacing(8)
+        layout.addWidget(self._slide)
         for part in (kinds, signs):
             layout.addLayout(part)
         layout.addWidget(self._card)
@@ -115,6 +125,7 @@ class SegmentView(QWidget):
         layout.addLayout(grid)
         layout.addSpacing(4)
         layout.addWidget(self._whole)
+        layout.addWidget(self._region)
         layout.addWidget(self._options)
         layout.addStretch(1)
 
@@ -139,6 +150,7 @@ class SegmentView(QWidget):
         session.history_changed.connect(self._on_history_changed)
         session.classes_changed.connect(self._on_classes_changed)
         session.image_changed.connect(self._on_prediction_changed)
+        session.regions.regions_changed.connect(self._on_prediction_changed)
 
     def _show_present_state(self) -> None:
         self._on_prompts_changed(self._session.prompts)
@@ -164,6 +176,7 @@ class SegmentView(QWidget):
         self._reject.setEnabled(asked)
         self._next.setEnabled(asked)
         self._whole.setEnabled(session.image is not None)
+        self._whole.setVisible(session.regions.slide is None)
 
     def _on_history_changed(self) -> None:
         workspace = self._session.workspace
@@ -220,26 +233,3 @@ class SegmentView(QWidget):
     def _on_options_edited(self, options: object) -> None:
         if isinstance(options, SegmentOptions):
             self._session.change_options(options)
-
-
-def _make_button(text: str, key: str, tooltip: str) -> QPushButton:
-    button = QPushButton(f"{text}   {key}")
-    button.setToolTip(f"{tooltip} ({key})")
-    button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    button.setMinimumHeight(28)
-    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    return button
-
-
-def _make_toggle(text: str, key: str, tooltip: str) -> QPushButton:
-    button = _make_button(text, key, tooltip)
-    button.setCheckable(True)
-    return button
-
-
-def _make_row(*buttons: QPushButton) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setSpacing(6)
-    for button in buttons:
-        row.addWidget(button, 1)
-    return row

@@ -151,7 +151,7 @@ class StatusView(QWidget):
                 if layer is self._layers.image_layer:
                     index = at
             self._image.setCurrentIndex(index)
-        self._image.setPlaceholderText("Open an image or a sample")
+        self._image.setPlaceholderText("Open an image or slide")
         self._image.setEnabled(self._image.count() > 0)
 
     def _on_image_activated(self, index: int) -> None:

@@ -20,6 +20,8 @@ class FakeCard:
     title: str = "Fake model"
     object_classes: tuple[str, ...] = ("benign", "malignant")
     uncertain_below: float = 0.6
+    spacing_um: float | None = None
+    assumed_spacing_um: float | None = None
 
 
 @dataclass

@@ -171,7 +171,7 @@ def test_the_card_says_uncertain_withheld_loading_and_failed(qtbot):
 
 def test_buttons_of_the_segment_tab_act_on_the_session(qtbot):
     session = make_session()
-    view = SegmentView(session)
+    view = SegmentView(session, print)
     qtbot.addWidget(view)
     qtbot.mouseClick(view._kinds[PromptKind.BOX], Qt.MouseButton.LeftButton)
     assert session.prompting.kind is PromptKind.BOX
@@ -192,7 +192,7 @@ def test_buttons_of_the_segment_tab_act_on_the_session(qtbot):
 
 def test_without_predict_on_prompt_the_primary_button_segments(qtbot):
     session = make_session()
-    view = SegmentView(session)
+    view = SegmentView(session, print)
     qtbot.addWidget(view)
     session.change_options(SegmentOptions(predict_on_prompt=False))
     session.prompting.add_click(12, 12)

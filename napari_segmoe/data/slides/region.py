@@ -143,10 +143,12 @@ def read_area(
     down = source.levels[number].downsample_yx
     starts = tuple(s / d for s, d in zip(start_yx, down, strict=True))
     steps = tuple(s / d for s, d in zip(step_yx, down, strict=True))
-    low = [math.floor(s + 1e-6) for s in starts]
+    # Interpolation looks at a neighbour: the same one, wherever a box ends.
+    around = [1 if step < 1 else 0 for step in steps]
+    low = [math.floor(s + 1e-6) - a for s, a in zip(starts, around, strict=True)]
     high = [
-        max(math.ceil(s + n * step - 1e-6), first + 1)
-        for s, n, step, first in zip(starts, shape, steps, low, strict=True)
+        max(math.ceil(s + n * step - 1e-6), math.floor(s + 1e-6) + 1) + a
+        for s, n, step, a in zip(starts, shape, steps, around, strict=True)
     ]
     pixels = source.read(number, (low[0], low[1], high[0], high[1]))
     return resample(

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_segmoe.data.patches import PixelBox
 from napari_segmoe.types import Box, Click, Prompts, Stroke
 
 ZOOM = 1.4
 SMALLEST_SIDE_PX = 96
+MARGIN = 1 / 16  # of the network's input, around what its window must hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class Window:
     def scale(self) -> float:
         """Grid pixels per full-resolution pixel."""
         return self.grid_px / self.side
+
+    @property
+    def box(self) -> PixelBox:
+        """Its edges (y0, x0, y1, x1), half open."""
+        return self.y0, self.x0, self.y0 + self.side, self.x0 + self.side
 
     def to_grid(self, y: float, x: float) -> tuple[float, float]:
         """Return where a full-resolution point lies on the grid."""
@@ -87,7 +93,7 @@ def whole_window(shape: tuple[int, int], grid_px: int) -> Window:
 
 
 def zoom_window(
-    mask: NDArray[np.bool_] | None,
+    found: PixelBox | None,
     prompts: Prompts,
     *,
     shape: tuple[int, int],
@@ -97,12 +103,21 @@ def zoom_window(
 
     At least 96 px and at most as wide as the whole image's window, which is returned
     where there is nothing to zoom to.
+
+    Parameters
+    ----------
+    found : (y0, x0, y1, x1) or None
+        Bounding box of the object as it is.
+    prompts : Prompts
+    shape : (H, W)
+        The image's size.
+    grid_px : int
+        Side of the network's input.
     """
     whole = whole_window(shape, grid_px)
-    points = _extent(mask, prompts)
-    if points is None:
+    if found is None and prompts.box is None:
         return whole
-    y0, x0, y1, x1 = points
+    y0, x0, y1, x1 = _extent(found, prompts)
     side = int(np.ceil(max(y1 - y0, x1 - x0) * ZOOM))
     side = max(side, SMALLEST_SIDE_PX)
     if side >= whole.side:
@@ -115,15 +130,45 @@ def zoom_window(
     )
 
 
+def physical_window(
+    found: PixelBox | None, prompts: Prompts, *, grid_px: int
+) -> Window:
+    """Return the square that weights made for one pixel size look at.
+
+    It has their own size and the first click in its middle; it is moved, and where
+    it must be enlarged, to hold the object and all prompts with a margin.
+
+    Parameters
+    ----------
+    found : (y0, x0, y1, x1) or None
+        Bounding box of the object as it is, in pixels of the weights' size.
+    prompts : Prompts
+        At least one, in the same pixels.
+    grid_px : int
+        Side of the network's input.
+    """
+    y0, x0, y1, x1 = _extent(found, prompts)
+    margin = grid_px * MARGIN
+    low = (y0 - margin, x0 - margin)
+    high = (y1 + 1 + margin, x1 + 1 + margin)
+    side = max(grid_px, int(np.ceil(max(high[0] - low[0], high[1] - low[1]))))
+    middle = ((y0 + y1 + 1) / 2, (x0 + x1 + 1) / 2)
+    if prompts.clicks:
+        first = prompts.clicks[0]
+        middle = (first.y + 0.5, first.x + 0.5)
+    top, left = (
+        int(np.floor(np.clip(centre - side / 2, end - side, start) + 0.5))
+        for centre, start, end in zip(middle, low, high, strict=True)
+    )
+    return Window(top, left, side, grid_px)
+
+
 def _extent(
-    mask: NDArray[np.bool_] | None, prompts: Prompts
-) -> tuple[float, float, float, float] | None:
+    found: PixelBox | None, prompts: Prompts
+) -> tuple[float, float, float, float]:
     corners: list[tuple[float, float]] = []
-    if mask is not None and mask.any():
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        corners += [(rows[0], columns[0]), (rows[-1] + 1, columns[-1] + 1)]
-    elif prompts.box is None:
-        return None
+    if found is not None:
+        corners += [(found[0], found[1]), (found[2], found[3])]
     if prompts.box is not None:
         box = prompts.box
         corners += [(box.y0, box.x0), (box.y1, box.x1)]

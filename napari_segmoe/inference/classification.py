@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from napari_segmoe.data.patches import Patch
 from napari_segmoe.errors import WeightsError
+from napari_segmoe.inference.asked_image import AskedImage
 from napari_segmoe.inference.network import WindowAnswer, WindowNetwork
 from napari_segmoe.inference.objects import describe_object
-from napari_segmoe.inference.question import AskedImage
 from napari_segmoe.models.card import WeightsCard
-from napari_segmoe.types import Mask, SegmentedObject
+from napari_segmoe.types import SegmentedObject
 
 Classes = Mapping[str, float]
 
@@ -44,38 +46,77 @@ class AnswerClassifier:
         return found > card.empty_class_above
 
     def classify_objects(
-        self, image: AskedImage, answer: WindowAnswer, masks: Sequence[Mask]
+        self, image: AskedImage, answer: WindowAnswer, masks: Sequence[Patch]
     ) -> list[Classes | None]:
-        """Return the class probabilities of objects, (H, W) bool each.
+        """Return the class probabilities of objects, those of the image without a head.
 
-        Where the network has no region head they are those of the image.
+        Masks are bool, in the pixels in which the weights answer.
         """
         if image.withheld is not None:
             return [None] * len(masks)
         scores = self._network.object_scores(answer, masks)
         if scores is None:
             return [self.classify_image(image, answer)] * len(masks)
-        card = self._network.card
-        scores = scores / card.object_temperature
-        shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-        rows = shifted / shifted.sum(axis=1, keepdims=True)
-        return [_named(card.object_classes, row) for row in rows]
+        return name_scores(self._network.card, scores)
 
     def describe_all(
         self, image: AskedImage, answer: WindowAnswer, labels: NDArray[np.uint32]
     ) -> tuple[SegmentedObject, ...]:
         """Return every object of (H, W) ids with class, size and outline."""
-        masks = [labels == number for number in range(1, int(labels.max()) + 1)]
-        described = []
-        found = self.classify_objects(image, answer, masks)
-        for number, (mask, classes) in enumerate(zip(masks, found, strict=True), 1):
-            one = describe_object(
-                mask, image.spacing_um, object_id=number, probabilities=classes
-            )
-            if is_uncertain(classes, self._network.card):
-                one = replace(one, class_name=None)
-            described.append(one)
-        return tuple(described)
+        masks = object_masks(labels)
+        found = self.classify_objects(image, answer, list(masks.values()))
+        return describe_masks(masks, found, image, self._network.card)
+
+
+def name_scores(card: WeightsCard, scores: NDArray[np.float32]) -> list[Classes | None]:
+    """Return calibrated probabilities of the region head's scores, (N, C)."""
+    scores = scores / card.object_temperature
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    rows = shifted / shifted.sum(axis=1, keepdims=True)
+    return [_named(card.object_classes, row) for row in rows]
+
+
+def describe_masks(
+    masks: Mapping[int, Patch],
+    classes: Sequence[Classes | None],
+    image: AskedImage,
+    card: WeightsCard,
+) -> tuple[SegmentedObject, ...]:
+    """Measure objects, by id; an uncertain class is not called.
+
+    Parameters
+    ----------
+    masks : mapping of int to Patch
+        Their pixels, bool, in the image's own frame.
+    classes : sequence
+        Of each object.
+    image : AskedImage
+        For its spacing.
+    card : WeightsCard
+    """
+    described = []
+    for (number, mask), one_class in zip(masks.items(), classes, strict=True):
+        one = describe_object(
+            mask.values,
+            image.spacing_um,
+            origin_yx=(mask.y0, mask.x0),
+            object_id=number,
+            probabilities=one_class,
+        )
+        if is_uncertain(one_class, card):
+            one = replace(one, class_name=None)
+        described.append(one)
+    return tuple(described)
+
+
+def object_masks(labels: NDArray[np.uint32]) -> dict[int, Patch]:
+    """Return each object's own rectangle of (H, W) ids, by id."""
+    found = ndimage.find_objects(labels.astype(np.int32, copy=False))
+    return {
+        number: Patch(labels[box] == number, box[0].start, box[1].start)
+        for number, box in enumerate(found, start=1)
+        if box is not None
+    }
 
 
 def is_uncertain(classes: Classes | None, card: WeightsCard) -> bool:

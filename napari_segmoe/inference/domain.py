@@ -4,15 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segmoe.models.card import WeightsCard, list_weights, read_card
-from napari_segmoe.types import Modality
+from napari_segmoe.types import Modality, PixelSource
 
 _COLOURED = 0.12
 _COLOURED_SHARE = 0.35
+_OVERVIEW_PX = 64
 _GREY = frozenset({Modality.ULTRASOUND, Modality.OCT})
 
 
 def why_class_is_withheld(
-    card: WeightsCard, modality: Modality, pixels: NDArray[np.uint8]
+    card: WeightsCard, modality: Modality, pixels: NDArray[np.uint8] | PixelSource
 ) -> str | None:
     """Return a sentence that says why no class is given, or None where one is.
 
@@ -22,7 +23,8 @@ def why_class_is_withheld(
         Of the loaded weights.
     modality : Modality
         What is known of the image; where it is UNKNOWN, its colours are looked at.
-    pixels : (H, W) or (H, W, 3) uint8
+    pixels : (H, W) or (H, W, 3) uint8, or PixelSource
+        Of a source no more is read than a small overview.
     """
     if card.modality in (Modality.UNKNOWN, modality):
         return None
@@ -50,9 +52,13 @@ def _advice(modality: Modality) -> str:
     return "The mask may still serve; choose the class yourself."
 
 
-def _is_colourful(pixels: NDArray[np.uint8]) -> bool:
-    if pixels.ndim == 2:
+def _is_colourful(pixels: NDArray[np.uint8] | PixelSource) -> bool:
+    if not isinstance(pixels, np.ndarray):
+        overview = pixels.read((0, 0, *pixels.shape), (_OVERVIEW_PX, _OVERVIEW_PX))
+        sample = overview.astype(np.float32)
+    elif pixels.ndim == 2:
         return False
-    sample = pixels[::4, ::4].astype(np.float32)
+    else:
+        sample = pixels[::4, ::4].astype(np.float32)
     saturation = (sample.max(axis=2) - sample.min(axis=2)) / 255
     return float((saturation > _COLOURED).mean()) > _COLOURED_SHARE

@@ -1,5 +1,7 @@
 """Join a new answer with what the user already accepted. Loads no torch."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -108,13 +110,56 @@ def pull_outline(
         return merged
     if previous[row, column] == click.positive:
         return merged
-    inside = ndimage.distance_transform_edt(previous)
-    outside = ndimage.distance_transform_edt(~previous)
-    size = np.sqrt(max(int(previous.sum()), 1) / np.pi)
-    found = float((outside if click.positive else inside)[row, column])
+    size = _radius(previous)
+    found = _distance_to(previous, row, column)
     if found > size and merged[row, column] == click.positive:
         return merged  # the network found something apart from the mask
     d = max(min(found, size), least_px, 1.0)
+    sigma = max(_SMOOTHING * size, 0.5)
+    pulled = merged | previous if click.positive else merged & previous
+    near = _around(row, column, _moved_px(d, sigma), merged.shape)
+    pulled[near] = _pull_near(
+        previous[near],
+        merged[near],
+        replace(click, y=click.y - near[0].start, x=click.x - near[1].start),
+        d=d,
+        sigma=sigma,
+    )
+    pulled[row, column] = click.positive
+    return pulled
+
+
+def reach_of_pull(
+    previous: Mask, y: float, x: float, *, least_px: float = 0.0
+) -> float:
+    """Return how far from a click `pull_outline` changes anything, in pixels.
+
+    Parameters
+    ----------
+    previous : (H, W) bool
+        The mask that the click corrects.
+    y, x : float
+        The click.
+    least_px : float
+        As in `pull_outline`.
+    """
+    row = int(np.clip(round(y), 0, previous.shape[0] - 1))
+    column = int(np.clip(round(x), 0, previous.shape[1] - 1))
+    size = _radius(previous)
+    d = max(min(_distance_to(previous, row, column), size), least_px, 1.0)
+    return _moved_px(d, max(_SMOOTHING * size, 0.5))
+
+
+def _radius(mask: Mask) -> float:
+    """Return the radius of a disk of the mask's area; of one pixel where empty."""
+    return float(np.sqrt(max(int(np.count_nonzero(mask)), 1) / np.pi))
+
+
+def _pull_near(
+    previous: Mask, merged: Mask, click: Click, *, d: float, sigma: float
+) -> Mask:
+    """Return the mask around a click with its outline moved and smoothed."""
+    inside, outside = _distance(previous), _distance(~previous)
     y, x = np.ogrid[: merged.shape[0], : merged.shape[1]]
     away_squared = (y - click.y) ** 2 + (x - click.x) ** 2
     move = _PULL * d * np.exp(-away_squared / (2 * (_PULL_WIDTH * d) ** 2))
@@ -123,13 +168,57 @@ def pull_outline(
         pulled = merged | (inside - outside + move > 0) | disk
     else:
         pulled = merged & (inside - outside - move > 0) & ~disk
-    blurred = ndimage.gaussian_filter(
-        pulled.astype(np.float32), max(_SMOOTHING * size, 0.5)
-    )
+    blurred = ndimage.gaussian_filter(pulled.astype(np.float32), sigma)
     near = away_squared <= (3 * d) ** 2
     smoothed: Mask = np.where(near, blurred > 0.5, pulled)
-    smoothed[row, column] = click.positive
     return smoothed
+
+
+def _moved_px(d: float, sigma: float) -> float:
+    """Return how far from a click anything depends on how the outline moves.
+
+    It moves by less than a pixel from where 2 d exp(-a^2 / (4.5 d^2)) is 1; distances
+    up to 2 d count there. What is smoothed reaches 3 d and the width of the Gaussian.
+    """
+    edge = _PULL_WIDTH * d * np.sqrt(2 * np.log(max(_PULL * d, 1.0)))
+    return float(max(edge + _PULL * d, 3 * d + 4 * sigma)) + 3
+
+
+def _around(
+    row: int, column: int, reach_px: float, shape: tuple[int, ...]
+) -> tuple[slice, slice]:
+    reach = int(np.ceil(reach_px))
+    rows, columns = (
+        slice(max(at - reach, 0), min(at + reach + 1, side))
+        for at, side in zip((row, column), shape, strict=True)
+    )
+    return rows, columns
+
+
+def _distance_to(mask: Mask, row: int, column: int) -> float:
+    """Return how far a pixel is from the nearest one that differs from it."""
+    differs = mask != mask[row, column]
+    reach, largest = 64, max(mask.shape)
+    while True:
+        near = _around(row, column, reach, mask.shape)
+        points = np.argwhere(differs[near])
+        if len(points):
+            away = np.hypot(
+                points[:, 0] + near[0].start - row,
+                points[:, 1] + near[1].start - column,
+            ).min()
+            if away <= reach:
+                return float(away)
+        if reach >= largest:
+            return float(away) if len(points) else np.inf
+        reach *= 2
+
+
+def _distance(mask: Mask) -> NDArray[np.float64]:
+    """Return the distance to the nearest pixel outside a mask; infinite without one."""
+    if mask.all():
+        return np.full(mask.shape, np.inf)
+    return np.asarray(ndimage.distance_transform_edt(mask))
 
 
 def agree_with(

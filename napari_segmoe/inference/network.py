@@ -1,7 +1,8 @@
 """One network on one device: a window of an image in, probabilities out."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_segmoe.data.patches import Patch
 from napari_segmoe.data.prompt_maps import draw_prompts
 from napari_segmoe.data.windows import Window
 from napari_segmoe.inference.devices import choose_precision
+from napari_segmoe.inference.grids import WindowReader, shrink, spread
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.network import State
 from napari_segmoe.models.outputs import SegmentationOutput
-from napari_segmoe.types import Prompts, Steering
+from napari_segmoe.types import PixelSource, Prompts, Steering
 
 _LARGEST_SCORE = 8.0
 
@@ -65,18 +68,18 @@ class _Encoded:
 
     window: Window
     prompts: Prompts
-    previous: NDArray[np.float32] | None
+    previous: Patch | None
     state: State
 
-    def answers(
-        self, window: Window, prompts: Prompts, previous: NDArray[np.float32] | None
-    ) -> bool:
+    def answers(self, window: Window, prompts: Prompts, previous: Patch | None) -> bool:
         """Whether this is the state for a question."""
         if self.window != window or self.prompts != prompts:
             return False
         if self.previous is None or previous is None:
             return self.previous is previous
-        return np.array_equal(self.previous, previous)
+        return self.previous.box == previous.box and np.array_equal(
+            self.previous.values, previous.values
+        )
 
 
 class WindowNetwork:
@@ -102,24 +105,31 @@ class WindowNetwork:
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(card.mean, device=device).reshape(shape)
         self._std = torch.tensor(card.std, device=device).reshape(shape)
-        self._image: Tensor | None = None
-        self._grids: dict[Window, Tensor] = {}
+        self._reader: WindowReader | None = None
         self._encoded: _Encoded | None = None
 
-    def set_image(self, pixels: NDArray[np.uint8]) -> None:
-        """Take an image, (H, W) or (H, W, 3) uint8."""
-        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    def set_image(self, image: NDArray[np.uint8] | PixelSource) -> None:
+        """Take an image: (H, W) or (H, W, 3) uint8, or one read window by window."""
         self.model.to(self.device)
-        self._image = torch.from_numpy(np.array(planes, order="C"))
-        self._grids.clear()
+        self._reader = WindowReader(image)
         self._encoded = None
+
+    @contextmanager
+    def looking_at(self, image: NDArray[np.uint8] | PixelSource) -> Iterator[None]:
+        """Ask about another image for a while."""
+        kept = self._reader, self._encoded
+        self.set_image(image)
+        try:
+            yield
+        finally:
+            self._reader, self._encoded = kept
 
     @torch.inference_mode()
     def answer(
         self,
         window: Window,
         prompts: Prompts,
-        previous: NDArray[np.float32] | None = None,
+        previous: Patch | None = None,
         *,
         explain: bool = False,
         steering: Steering | None = None,
@@ -134,8 +144,8 @@ class WindowNetwork:
         window : Window
         prompts : Prompts
             In full-resolution pixels; empty asks for everything.
-        previous : (H, W) float32, optional
-            Full-resolution probability of the answer before.
+        previous : Patch, optional
+            Probability of the answer before, float32, in pixels of the image.
         explain : bool
             Whether the output's traces are filled.
         steering : Steering, optional
@@ -205,14 +215,16 @@ class WindowNetwork:
 
     @torch.inference_mode()
     def object_scores(
-        self, answer: WindowAnswer, masks: Sequence[NDArray[np.bool_]]
+        self, answer: WindowAnswer, masks: Sequence[Patch]
     ) -> NDArray[np.float32] | None:
         """Return uncalibrated scores of objects, (N, C); None without class names.
 
         Parameters
         ----------
-        masks : sequence of (H, W) bool
-            Objects in full-resolution pixels; pooled with the answer's probability.
+        answer : WindowAnswer
+        masks : sequence of Patch
+            Objects, bool, in pixels of the image; pooled with the answer's
+            probability.
         """
         has_head = getattr(self.model, "region_head", None) is not None
         if not (has_head and self.card.object_classes and masks):
@@ -220,7 +232,7 @@ class WindowNetwork:
         output = answer.output
         rows = []
         for mask in masks:
-            on_grid = self._shrink(mask.astype(np.float32), answer.window)
+            on_grid = shrink(mask, answer.window)
             soft = np.where(on_grid > 0.25, np.maximum(answer.probability, on_grid), 0)
             weight = torch.from_numpy(soft * on_grid)[None, None].to(self.device)
             scores = self.model.classify_region(output, weight)  # type: ignore[operator]
@@ -245,22 +257,18 @@ class WindowNetwork:
         outside: float = 0.0,
     ) -> NDArray[np.float32]:
         """Return grid values at full resolution, (H, W); ``outside`` the window."""
-        side = (window.side, window.side)
-        large = F.interpolate(
-            torch.from_numpy(values)[None, None], size=side, mode="bilinear"
-        )
-        in_image, in_window = window.overlap(shape)
-        inside: NDArray[np.float32] = large[0, 0].numpy()[in_window]
-        if inside.shape == tuple(shape):
-            return inside
+        found = spread(values, window, shape)
+        if found.values.shape == tuple(shape):
+            return found.values
+        if outside == 0:
+            return found.on(shape)
         full = np.full(shape, outside, np.float32)
-        full[in_image] = inside
+        found.write_to(full)
         return full
 
     def release(self) -> None:
         """Forget the image and give the device's memory back."""
-        self._image = self._encoded = None
-        self._grids.clear()
+        self._reader = self._encoded = None
         self.model.to("cpu")
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -274,7 +282,7 @@ class WindowNetwork:
         )
 
     def _draw(
-        self, window: Window, prompts: Prompts, previous: NDArray[np.float32] | None
+        self, window: Window, prompts: Prompts, previous: Patch | None
     ) -> Tensor | None:
         """Return the prompts as maps, (1, 5, n, n)."""
         if not prompts:
@@ -285,13 +293,13 @@ class WindowNetwork:
             clicks=on_grid.clicks,
             strokes=on_grid.strokes,
             box=on_grid.box,
-            previous=None if previous is None else self._shrink(previous, window),
+            previous=None if previous is None else shrink(previous, window),
             radius_px=self.card.disk_radius_px,
         )
         return torch.from_numpy(drawn)[None].to(self.device)
 
     def _encode(
-        self, window: Window, prompts: Prompts, previous: NDArray[np.float32] | None
+        self, window: Window, prompts: Prompts, previous: Patch | None
     ) -> State:
         """Return the network's state; that of the newest question is kept."""
         kept = self._encoded
@@ -303,41 +311,12 @@ class WindowNetwork:
         return state
 
     def _grid(self, window: Window) -> Tensor:
-        """Return the normalised window, (1, 3, n, n); the last few are kept."""
-        if window not in self._grids:
-            if len(self._grids) >= 4:
-                self._grids.pop(next(iter(self._grids)))
-            self._grids[window] = self._read(window)
-        return self._grids[window]
-
-    def _read(self, window: Window) -> Tensor:
-        if self._image is None:
+        """Return the normalised window, (1, 3, n, n)."""
+        if self._reader is None:
             raise RuntimeError("set_image comes first")
-        channels, height, width = self._image.shape
-        in_image, in_window = window.overlap((height, width))
-        square = torch.zeros((1, channels, window.side, window.side))
-        square[0][(slice(None), *in_window)] = self._image[
-            (slice(None), *in_image)
-        ].float()
-        size = (window.grid_px, window.grid_px)
-        small = F.interpolate(square / 255, size=size, mode="bilinear", antialias=True)
-        small = small.clamp(0, 1).expand(1, 3, *size).to(self.device)
-        small = (small - self._mean) / self._std
-        return small.contiguous(memory_format=torch.channels_last)
-
-    def _shrink(
-        self, values: NDArray[np.float32], window: Window
-    ) -> NDArray[np.float32]:
-        in_image, in_window = window.overlap((values.shape[0], values.shape[1]))
-        square = np.zeros((window.side, window.side), np.float32)
-        square[in_window] = values[in_image]
-        size = (window.grid_px, window.grid_px)
-        return F.interpolate(
-            torch.from_numpy(square)[None, None],
-            size=size,
-            mode="bilinear",
-            antialias=True,
-        )[0, 0].numpy()
+        grid = self._reader.grid(window).to(self.device)
+        grid = (grid - self._mean) / self._std
+        return grid.contiguous(memory_format=torch.channels_last)
 
 
 def _smooth(scores: Tensor, sigma: float) -> Tensor:

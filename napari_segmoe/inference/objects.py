@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import find_contours, label, regionprops
 
+from napari_segmoe.data.patches import mask_box
 from napari_segmoe.types import Mask, SegmentedObject, Spacing
 
 
@@ -13,6 +14,7 @@ def describe_object(
     mask: Mask,
     spacing_um: Spacing | None,
     *,
+    origin_yx: tuple[int, int] = (0, 0),
     object_id: int = 1,
     class_name: str | None = None,
     probabilities: Mapping[str, float] | None = None,
@@ -22,9 +24,11 @@ def describe_object(
     Parameters
     ----------
     mask : (H, W) bool
-        Its pixels, in the frame of the whole image.
+        Its pixels.
     spacing_um : (y, x) or None
         Micrometres per pixel; areas in um^2 are None without it.
+    origin_yx : (y, x)
+        Where the mask's first pixel lies in the image.
     object_id : int
         Value of its pixels in the label image.
     class_name : str or None
@@ -42,13 +46,12 @@ def describe_object(
     ValueError
         If the mask is empty.
     """
-    rows = np.flatnonzero(mask.any(axis=1))
-    columns = np.flatnonzero(mask.any(axis=0))
-    if rows.size == 0:
+    box = mask_box(mask)
+    if box is None:
         raise ValueError("The mask is empty; an object has at least one pixel.")
-    y0, y1 = int(rows[0]), int(rows[-1]) + 1
-    x0, x1 = int(columns[0]), int(columns[-1]) + 1
-    crop = mask[y0:y1, x0:x1]
+    crop = mask[box[0] : box[2], box[1] : box[3]]
+    y0, x0 = box[0] + origin_yx[0], box[1] + origin_yx[1]
+    y1, x1 = y0 + crop.shape[0], x0 + crop.shape[1]
     region = regionprops(crop.astype(np.uint8))[0]
     spacing_y, spacing_x = spacing_um or (1.0, 1.0)
     area_px = float(crop.sum())

@@ -1,6 +1,6 @@
 """Answer clicks, boxes and strokes on one image; the same for window and script."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_segmoe.data.images import as_uint8_image
 from napari_segmoe.errors import NoImageError
-from napari_segmoe.inference.classification import AnswerClassifier, is_uncertain
-from napari_segmoe.inference.closer_look import look_at_each, look_closer
+from napari_segmoe.inference.asked_image import AskedImage, ask_about
+from napari_segmoe.inference.classification import (
+    AnswerClassifier,
+    describe_masks,
+    is_uncertain,
+)
 from napari_segmoe.inference.devices import choose_device
-from napari_segmoe.inference.domain import why_class_is_withheld
+from napari_segmoe.inference.everything import (
+    estimate_cost,
+    run_to_end,
+    segment_whole,
+    segment_windows,
+    window_shown,
+)
 from napari_segmoe.inference.explanations.canvas import Canvas
 from napari_segmoe.inference.explanations.collection import (
     explain_answer,
@@ -24,10 +33,10 @@ from napari_segmoe.inference.explanations.counterfactuals import (
     explain_without,
     vetoes,
 )
-from napari_segmoe.inference.merging import agree_with
+from napari_segmoe.inference.explanations.placing import maps_to_own
 from napari_segmoe.inference.network import WindowAnswer, WindowNetwork
-from napari_segmoe.inference.question import AskedImage, Question, ask, choose_mask
-from napari_segmoe.inference.selection import label_objects
+from napari_segmoe.inference.one_object import find_object
+from napari_segmoe.inference.question import Question, ask
 from napari_segmoe.models.card import WeightsCard, find_weights
 from napari_segmoe.models.weights import load_weights
 from napari_segmoe.types import (
@@ -36,14 +45,16 @@ from napari_segmoe.types import (
     Explanation,
     Mask,
     Modality,
+    PixelSource,
     Prediction,
     Prompts,
+    RegionEstimate,
+    RegionProgress,
     Spacing,
     Steering,
     Stroke,
 )
 
-_FEW_OBJECTS = 3  # each costs another forward
 _NOTHING_HERE = "No object here. Click inside one, or draw a box around it."
 
 
@@ -101,7 +112,7 @@ class SegmentationPredictor:
 
     def set_image(
         self,
-        image: NDArray[Any],
+        image: NDArray[Any] | PixelSource,
         spacing_um: Spacing | None = None,
         *,
         modality: Modality = Modality.UNKNOWN,
@@ -110,21 +121,60 @@ class SegmentationPredictor:
 
         Parameters
         ----------
-        image : (H, W) or (H, W, 3), uint8 or float in 0..1
+        image : (H, W) or (H, W, 3), uint8 or float in 0..1, or PixelSource
+            Of a source, such as a region of a slide, only what is needed is read.
         spacing_um : (y, x), optional
-            Micrometres per pixel; without it areas in um^2 are None.
+            Micrometres per pixel; without it areas in um^2 are None, and weights
+            with a pixel size take the card's assumed one and say so.
         modality : Modality
             What made it; decides whether a class is given.
 
         Raises
         ------
         ImageReadError
-            If the pixels cannot be used.
+            If the pixels, or their size, cannot be used.
         """
-        pixels = as_uint8_image(image)
-        withheld = why_class_is_withheld(self.card, modality, pixels)
-        self._network.set_image(pixels)
-        self._image = AskedImage(pixels, spacing_um, withheld)
+        asked = ask_about(self.card, image, spacing_um, modality)
+        self._network.set_image(asked.seen)
+        self._image = asked
+
+    def estimate(self) -> RegionEstimate:
+        """Return what segmenting everything in the image will cost.
+
+        Raises
+        ------
+        NoImageError
+            If no image was set.
+        """
+        return estimate_cost(self._network, self._asked())
+
+    def predict_steps(
+        self, *, locked: Mask | None = None
+    ) -> Generator[RegionProgress, None, Prediction]:
+        """Segment everything in the image as it is now set, step by step.
+
+        Other images may be set, and clicks be answered, between the steps. Closing
+        the generator ends the work.
+
+        Parameters
+        ----------
+        locked : (H, W) bool, optional
+            Pixels that belong to no object.
+
+        Returns
+        -------
+        generator
+            Yields `RegionProgress` and returns the `Prediction`.
+
+        Raises
+        ------
+        NoImageError
+            If no image was set.
+        """
+        image = self._asked()
+        if image.scaled is None:
+            return self._whole_steps(image, locked)
+        return segment_windows(self._network, image, locked)
 
     def predict(
         self,
@@ -170,15 +220,16 @@ class SegmentationPredictor:
         question = self._ask(clicks, strokes, box, previous)
         if steering is not None and (steering.pinned or steering.vetoed):
             question = replace(question, steering=steering)
+        if not question.prompts and question.image.scaled is not None:
+            return self._everywhere(question, locked, explain=explain)
         answer = self._answer(question, explain=explain)
         if question.prompts:
             prediction = self._one_object(question, answer, locked)
         else:
-            prediction = self._everything(question, answer, locked)
+            prediction = segment_whole(self._network, question, answer, locked)
         if not explain:
             return prediction
-        explanations = explain_answer(answer, self._network, question.image.shape)
-        return replace(prediction, explanations=explanations)
+        return replace(prediction, explanations=self._explain(question, answer))
 
     def counterfactuals(
         self,
@@ -209,14 +260,15 @@ class SegmentationPredictor:
             As `predict`.
         """
         question = self._ask(clicks, strokes, box, previous)
+        frame = question.image.frame
         canvas = Canvas(
-            self._answer(question, explain=True), self._network, question.image.shape
+            self._answer(question, explain=True), self._network, frame.shape
         )
         found: list[Explanation] = []
         for expert, steering in vetoes(canvas).items():
             without = self._answer(replace(question, steering=steering), explain=False)
             found += explain_without(canvas, expert, without.probability)
-        return tuple(found)
+        return maps_to_own(found, frame, question.image.shape)
 
     def unavailable_explanations(self) -> dict[str, str]:
         """Return why groups of explanations never come from these weights.
@@ -235,6 +287,11 @@ class SegmentationPredictor:
         self._network.release()
         self._image = None
 
+    def _asked(self) -> AskedImage:
+        if self._image is None:
+            raise NoImageError("Set an image first.")
+        return self._image
+
     def _ask(
         self,
         clicks: Sequence[Click],
@@ -242,10 +299,9 @@ class SegmentationPredictor:
         box: Box | None,
         previous: Prediction | NDArray[Any] | None,
     ) -> Question:
-        if self._image is None:
-            raise NoImageError("Set an image first.")
+        image = self._asked()
         prompts = Prompts(tuple(clicks), box, tuple(strokes))
-        return ask(self._image, prompts, previous, card=self.card)
+        return ask(image, prompts, previous, card=self.card)
 
     def _answer(self, question: Question, *, explain: bool) -> WindowAnswer:
         return self._network.answer(
@@ -256,76 +312,56 @@ class SegmentationPredictor:
             steering=question.steering,
         )
 
-    def _everything(
-        self, question: Question, answer: WindowAnswer, locked: Mask | None
-    ) -> Prediction:
-        network, card, image = self._network, self.card, question.image
-        probability = network.enlarge(answer.probability, answer.window, image.shape)
-        classes = self._classifier.classify_image(image, answer)
-        notes = () if image.withheld is None else (image.withheld,)
-        if self._classifier.says_empty(answer):
-            labels = np.zeros(image.shape, np.uint32)
-        else:
-            probability, labels = self._all_labels(
-                question, answer, probability, locked
-            )
-        if not labels.any():
-            notes = (*notes, "No object was found.")
-        return Prediction(
-            mask=labels > 0,
-            probability=probability,
-            labels=labels,
-            objects=self._classifier.describe_all(image, answer, labels),
-            classes=classes,
-            is_uncertain=is_uncertain(classes, card),
-            notes=notes,
-        )
+    def _explain(
+        self, question: Question, answer: WindowAnswer
+    ) -> tuple[Explanation, ...]:
+        frame = question.image.frame
+        found = explain_answer(answer, self._network, frame.shape)
+        return maps_to_own(found, frame, question.image.shape)
 
-    def _all_labels(
-        self,
-        question: Question,
-        answer: WindowAnswer,
-        probability: NDArray[np.float32],
-        locked: Mask | None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint32]]:
-        """Return probability and object ids; a few objects get a closer look."""
-        card, network, shape = self.card, self._network, question.image.shape
-        allowed = np.ones(shape, bool) if locked is None else ~locked
-        distance = network.distance(answer, shape)
-        labels = label_objects(
-            (probability > card.mask_threshold) & allowed,
-            card.smallest_object_fraction,
-            distance=distance,
-        )
-        if not 0 < labels.max() <= _FEW_OBJECTS:
-            return probability, labels
-        closer = look_at_each(network, question, probability, labels)
-        mask = (closer > card.mask_threshold) & allowed
-        return closer, label_objects(
-            mask, card.smallest_object_fraction, distance=distance
-        )
+    def _whole_steps(
+        self, image: AskedImage, locked: Mask | None
+    ) -> Generator[RegionProgress, None, Prediction]:
+        yield RegionProgress(0, 1)
+        question = ask(image, Prompts(), None, card=self.card)
+        if image is self._image:
+            answer = self._answer(question, explain=False)
+            prediction = segment_whole(self._network, question, answer, locked)
+        else:
+            with self._network.looking_at(image.seen):
+                answer = self._answer(question, explain=False)
+                prediction = segment_whole(self._network, question, answer, locked)
+        yield RegionProgress(1, 1, 0.0)
+        return prediction
+
+    def _everywhere(
+        self, question: Question, locked: Mask | None, *, explain: bool
+    ) -> Prediction:
+        """Return every object that weights with a pixel size find."""
+        prediction = run_to_end(self.predict_steps(locked=locked))
+        if question.steering is not None:
+            note = "Pinned and vetoed experts count for clicks only; all were asked."
+            prediction = replace(prediction, notes=(*prediction.notes, note))
+        if not explain:
+            return prediction
+        shown = replace(question, window=window_shown(question, prediction))
+        found = self._explain(shown, self._answer(shown, explain=True))
+        note = "Heatmaps show one window; click an object to see its own."
+        return replace(prediction, explanations=found, notes=(*prediction.notes, note))
 
     def _one_object(
         self, question: Question, answer: WindowAnswer, locked: Mask | None
     ) -> Prediction:
         image, card = question.image, self.card
-        probability = self._network.enlarge(
-            answer.probability, answer.window, image.shape
-        )
-        mask = choose_mask(probability, question, card=card, locked=locked)
-        if question.previous is None and mask.any():
-            closer = look_closer(
-                self._network, question, probability, mask, question.prompts
-            )
-            if closer is not None:
-                probability = closer
-                mask = choose_mask(probability, question, card=card, locked=locked)
-        probability = agree_with(probability, mask, card.mask_threshold)
-        labels = mask.astype(np.uint32)
-        notes = () if image.withheld is None else (image.withheld,)
-        if not mask.any():
-            return Prediction(mask, probability, labels, notes=(_NOTHING_HERE,))
-        described = self._classifier.describe_all(image, answer, labels)
+        found = find_object(self._network, question, answer, locked)
+        probability = found.own.probability.on(image.shape)
+        mask = found.own.mask.on(image.shape)
+        labels = found.own.mask.as_type(np.uint32).on(image.shape)
+        if not found.own.mask.values.any():
+            notes = (_NOTHING_HERE, *image.notes)
+            return Prediction(mask, probability, labels, notes=notes)
+        named = self._classifier.classify_objects(image, answer, [found.seen])
+        described = describe_masks({1: found.own.mask}, named, image, card)
         classes = described[0].probabilities
         return Prediction(
             mask=mask,
@@ -334,5 +370,5 @@ class SegmentationPredictor:
             objects=described,
             classes=classes,
             is_uncertain=is_uncertain(classes, card),
-            notes=notes,
+            notes=image.said,
         )

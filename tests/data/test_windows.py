@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from napari_segmoe.data.patches import mask_box
 from napari_segmoe.data.windows import Window, whole_window, zoom_window
 from napari_segmoe.types import Box, Click, Prompts
 
@@ -29,7 +30,7 @@ def test_zoom_is_the_objects_extent_times_1_4_and_holds_all_clicks():
     mask = np.zeros((400, 400), bool)
     mask[100:200, 150:220] = True
     prompts = Prompts(clicks=(Click(210.0, 180.0, positive=False),))
-    window = zoom_window(mask, prompts, shape=mask.shape, grid_px=64)
+    window = zoom_window(mask_box(mask), prompts, shape=mask.shape, grid_px=64)
     assert window.side == int(np.ceil(110 * 1.4))
     assert window.y0 <= 100
     assert window.y0 + window.side > 210
@@ -48,5 +49,5 @@ def test_a_tiny_box_gets_at_least_96_px():
 
 def test_zoom_never_exceeds_the_whole_image():
     mask = np.ones((80, 80), bool)
-    window = zoom_window(mask, Prompts(), shape=mask.shape, grid_px=64)
+    window = zoom_window(mask_box(mask), Prompts(), shape=mask.shape, grid_px=64)
     assert window == whole_window((80, 80), 64)

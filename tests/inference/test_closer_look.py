@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from napari_segmoe.data.patches import Patch
 from napari_segmoe.data.windows import whole_window
+from napari_segmoe.inference.asked_image import AskedImage
 from napari_segmoe.inference.closer_look import look_at_each, look_closer
 from napari_segmoe.inference.network import WindowAnswer
-from napari_segmoe.inference.question import AskedImage, Question
+from napari_segmoe.inference.question import Question
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.types import Click, Prompts
 
@@ -26,12 +28,6 @@ class CloseNetwork:
         probability = np.full((window.grid_px, window.grid_px), 0.9, np.float32)
         return WindowAnswer(window, probability, None)
 
-    def enlarge(self, values, window, shape):
-        full = np.zeros(shape, np.float32)
-        in_image, _ = window.overlap(shape)
-        full[in_image] = values.flat[0]
-        return full
-
 
 @pytest.fixture
 def question():
@@ -49,18 +45,21 @@ def test_log_odds_are_averaged_inside_the_closer_window_only(question):
     mask = _square(100, 120, 60)
     probability = np.where(mask, 0.6, 0.1).astype(np.float32)
     prompts = Prompts((Click(130.0, 150.0),))
-    joined = look_closer(CloseNetwork(), question, probability, mask, prompts)
+    joined = look_closer(
+        CloseNetwork(), question, Patch(probability), Patch(mask), prompts
+    ).on(SHAPE)
     odds = (np.log(0.6 / 0.4) + np.log(0.9 / 0.1)) / 2
     assert joined[130, 150] == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-5)
-    assert joined[10, 10] == pytest.approx(0.1)
+    assert joined[10, 10] == 0  # beyond the closer window
 
 
 def test_the_first_answer_is_the_closer_ones_previous(question):
     network, mask = CloseNetwork(), _square(100, 120, 60)
     probability = np.full(SHAPE, 0.4, np.float32)
-    look_closer(network, question, probability, mask, Prompts((Click(130.0, 150.0),)))
+    prompts = Prompts((Click(130.0, 150.0),))
+    look_closer(network, question, Patch(probability), Patch(mask), prompts)
     window, _, previous = network.asked[0]
-    assert ((previous > 0.5) == mask).all()
+    assert ((previous.on(SHAPE) > 0.5) == mask).all()
     assert window.side == 96  # 1.4 times 60, at least 96
 
 
@@ -68,7 +67,8 @@ def test_an_object_that_fills_the_window_is_not_looked_at_again(question):
     mask = _square(0, 0, 250)
     prompts = Prompts((Click(130.0, 150.0),))
     network = CloseNetwork()
-    found = look_closer(network, question, mask.astype(np.float32), mask, prompts)
+    probability = Patch(mask.astype(np.float32))
+    found = look_closer(network, question, probability, Patch(mask), prompts)
     assert found is None
     assert network.asked == []
 

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from napari_segmoe.data.patches import Patch
 from napari_segmoe.data.windows import whole_window
 from napari_segmoe.errors import ImageReadError, NoImageError, PromptError
+from napari_segmoe.inference.grids import shrink
 from napari_segmoe.inference.predictor import load_predictor
 from napari_segmoe.types import Box, Click, Modality, Prompts, Stroke
 
@@ -24,10 +26,7 @@ def scripted(predictor, monkeypatch):
 
         def answer(window, prompts, previous=None, **options):
             found = real(window, prompts, previous, **options)
-            in_image, in_window = window.overlap(full.shape)
-            square = np.zeros((window.side, window.side), np.float32)
-            square[in_window] = full[in_image]
-            grid = predictor._network._shrink(full.astype(np.float32), window)
+            grid = shrink(Patch(full), window)
             return replace(found, probability=grid)
 
         monkeypatch.setattr(predictor._network, "answer", answer)

@@ -1,6 +1,7 @@
 """Exact resampling between pixel grids, one axis after the other. Loads no torch."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,31 @@ def resample(
             planes, (rows[0][:, block], rows[1][:, block]), columns
         )
     return new.reshape(*shape, *pixels.shape[2:])
+
+
+def regrid(
+    values: NDArray[Any],
+    *,
+    start_yx: tuple[float, float],
+    step_yx: tuple[float, float],
+    shape: tuple[int, int],
+) -> NDArray[np.float32]:
+    """Return a map of any numbers on another grid, as `resample` does pixels.
+
+    Parameters
+    ----------
+    values : (h, w)
+    start_yx, step_yx, shape
+        As in `resample`.
+
+    Returns
+    -------
+    (H, W) float32
+    """
+    rows = _taps(round(start_yx[0], 6), step_yx[0], shape[0], values.shape[0])
+    columns = _taps(round(start_yx[1], 6), step_yx[1], shape[1], values.shape[1])
+    narrow = _weighted(values, *rows)  # (H, w)
+    return np.ascontiguousarray(_weighted(narrow.T, *columns).T)  # (H, W)
 
 
 def _whole_grid(

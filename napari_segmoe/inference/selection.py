@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_segmoe.errors import PromptError
-from napari_segmoe.inference.splitting import part_touching
+from napari_segmoe.inference.splitting import NECK, part_touching
 from napari_segmoe.types import Mask, Prompts
 
 _MOST_OBJECTS = 200
@@ -67,6 +67,7 @@ def label_objects(
     smallest_fraction: float,
     *,
     distance: NDArray[np.float32] | None = None,
+    neck: float = NECK,
 ) -> NDArray[np.uint32]:
     """Return object ids, largest first; specks are dropped.
 
@@ -77,11 +78,13 @@ def label_objects(
         Objects below this share of the image are specks.
     distance : (H, W) float32, optional
         Predicted signed distance, positive inside; parts touching objects.
+    neck : float
+        Where it parts them; see `part_touching`.
     """
     smallest_px = smallest_fraction * mask.size
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
     if distance is not None and count:
-        labels = part_touching(labels, distance, smallest_px=smallest_px)
+        labels = part_touching(labels, distance, smallest_px=smallest_px, neck=neck)
         count = int(labels.max())
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0

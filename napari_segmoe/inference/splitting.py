@@ -8,8 +8,9 @@ from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 # Two peaks are two objects where the distance between them falls below this share of
-# the lower one. A share, as a distance is scaled to the image's largest object.
-_NECK = 0.75
+# the lower one, unless weights say another. A share, as a distance is scaled to the
+# image's largest object.
+NECK = 0.75
 # Distances below are noise, and what lies outside by the distance is not parted.
 _SHALLOW = 0.05
 
@@ -19,6 +20,7 @@ def part_touching(
     distance: NDArray[np.float32],
     *,
     smallest_px: float,
+    neck: float = NECK,
 ) -> NDArray[np.int32]:
     """Return objects, one or more in each component.
 
@@ -30,6 +32,8 @@ def part_touching(
         Signed distance that the network predicts, positive inside.
     smallest_px : float
         Parts below this area stay with a neighbour.
+    neck : float
+        Share of the lower peak below which two are parted, in 0..1.
 
     Returns
     -------
@@ -43,8 +47,8 @@ def part_touching(
     """
     inside = np.pad(components > 0, 1)
     height = np.log(np.maximum(np.pad(distance, 1), _SHALLOW).astype(np.float64))
-    height[~inside] = np.log(_SHALLOW) + 2 * np.log(_NECK)
-    filled = reconstruction(height + np.log(_NECK), height)
+    height[~inside] = np.log(_SHALLOW) + 2 * np.log(neck)
+    filled = reconstruction(height + np.log(neck), height)
     markers = label(local_maxima(filled) & inside, connectivity=2)
     parts = _flood(height, markers, inside)
     markers[~np.isin(markers, _to_keep(parts, np.pad(components, 1), smallest_px))] = 0

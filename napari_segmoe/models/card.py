@@ -60,6 +60,13 @@ class WeightsCard(BaseModel):
     smallest_object_fraction: float = Field(
         default=5e-4, description="Objects below this share of the image are dropped."
     )
+    part_below: float = Field(
+        default=0.75,
+        gt=0,
+        le=0.95,
+        description="Touching objects are parted where the predicted distance between"
+        " them falls below this share of the lower one's largest.",
+    )
     empty_class_above: float = Field(
         default=1.0,
         description="Automatic mode marks nothing above this empty-class probability.",

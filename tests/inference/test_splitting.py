@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from napari_segmoe.data.targets import signed_distance
+from napari_segmoe.inference.regions.objects_in_parts import may_be_several, parts_of
 from napari_segmoe.inference.selection import label_objects
 from napari_segmoe.inference.splitting import part_touching
 
@@ -108,3 +109,30 @@ def test_objects_are_numbered_by_size_and_specks_dropped():
     assert len(sizes) == 2
     assert sizes[0] > sizes[1]
     assert labels[20, 70] == 0
+
+
+@pytest.mark.parametrize(("neck", "count"), [(0.75, 2), (0.6, 1), (0.3, 1)])
+def test_weights_say_how_narrow_a_neck_parts(neck, count):
+    """Peaks of 1 with 0.7 between them."""
+    mask = np.zeros((20, 60), bool)
+    mask[4:16, 4:56] = True
+    distance = np.where(mask, 1, -1).astype(np.float32)
+    distance[:, 28:32] = np.where(mask[:, 28:32], 0.7, -1)
+    assert may_be_several(mask, distance, neck=neck) >= (count > 1)
+    parts = parts_of(mask, distance, smallest_px=4, neck=neck)
+    assert parts.max() == count
+    labels = label_objects(mask, 0.01, distance=distance, neck=neck)
+    assert labels.max() == count
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_quick_look_never_overlooks_what_would_part(seed):
+    rng = np.random.default_rng(seed)
+    distance = ndimage.gaussian_filter(rng.normal(0, 1, (40, 40)), 3)
+    distance = (distance / np.abs(distance).max()).astype(np.float32)
+    components, _ = ndimage.label(distance > -0.1, structure=np.ones((3, 3)))
+    mask = components == 1
+    for neck in (0.4, 0.6, 0.75, 0.9):
+        parts = part_touching(mask.astype(np.int32), distance, smallest_px=0, neck=neck)
+        if parts.max() > 1:
+            assert may_be_several(mask, distance, neck=neck)

@@ -140,7 +140,12 @@ class _Region:
         if self._done > self._empty:
             remember_rate(network, self._busy_s / (self._done - self._empty))
         smallest_px = self._card.smallest_object_fraction * self._lattice.window_px**2
-        numbering = Numbering(self._stitcher, self._distance, smallest_px=smallest_px)
+        numbering = Numbering(
+            self._stitcher,
+            self._distance,
+            smallest_px=smallest_px,
+            neck=self._card.part_below,
+        )
         for _ in self._sparingly(numbering.steps()):
             yield self._progress()
         scores: dict[int, NDArray[np.float32]] = {}

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from napari_segmoe.inference.regions.components import Component, Stitcher
 from napari_segmoe.inference.regions.objects_in_parts import parts_of
+from napari_segmoe.inference.splitting import NECK
 
 _LARGEST_BOX_PX = 4096  # longer components are left whole
 _BAND_PX = 512
@@ -34,6 +35,8 @@ class Numbering:
         Predicted signed distance.
     smallest_px : float
         Objects below this area are specks.
+    neck : float
+        Where touching objects are parted; see `part_touching`.
     """
 
     def __init__(
@@ -42,10 +45,12 @@ class Numbering:
         distance: NDArray[np.float16] | None,
         *,
         smallest_px: float,
+        neck: float = NECK,
     ) -> None:
         self._labels = stitcher.labels
         self._distance = distance
         self._smallest_px = smallest_px
+        self._neck = neck
         self._roots = stitcher.roots()
         self._latest = len(self._roots) - 1
         self._components = stitcher.components()
@@ -75,7 +80,7 @@ class Numbering:
         own = self._roots[np.minimum(inside, len(self._roots) - 1)] == component.root
         own &= inside < len(self._roots)
         deep = self._distance[y0:y1, x0:x1].astype(np.float32)
-        parts = parts_of(own, deep, smallest_px=self._smallest_px)
+        parts = parts_of(own, deep, smallest_px=self._smallest_px, neck=self._neck)
         areas = np.bincount(parts.ravel())
         if len(areas) <= 2:
             self._parts.append(whole)

@@ -4,17 +4,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_segmoe.inference.splitting import part_touching
+from napari_segmoe.inference.splitting import NECK, part_touching
 from napari_segmoe.types import Mask
 
 _EIGHT = np.ones((3, 3), bool)
-# The levels of `may_be_several`: from the least distance that `part_touching` heeds,
-# each a little less than its neck's share above the one before.
-_LEAST, _RATIO = 0.05, 1.3
+# The levels of `may_be_several` begin at the least distance that `part_touching` heeds;
+# of a neck of 0.75 each is 1.3 times the one before.
+_LEAST, _CLOSER = 0.05, 0.975
 
 
 def parts_of(
-    mask: Mask, distance: NDArray[np.float32], *, smallest_px: float
+    mask: Mask,
+    distance: NDArray[np.float32],
+    *,
+    smallest_px: float,
+    neck: float = NECK,
 ) -> NDArray[np.int32]:
     """Return the objects in a component, (h, w), ids from 1.
 
@@ -26,16 +30,19 @@ def parts_of(
         Predicted signed distance, positive inside.
     smallest_px : float
         Parts below this area stay with a neighbour.
+    neck : float
+        Share of the lower peak below which two are parted.
     """
     components, count = ndimage.label(mask, structure=_EIGHT)
     found: NDArray[np.int32] = components.astype(np.int32)
     latest = count
     for number, place in enumerate(ndimage.find_objects(components), 1):
         own = components[place] == number
-        if own.sum() < 2 * smallest_px or not may_be_several(own, distance[place]):
+        deep = distance[place]
+        if own.sum() < 2 * smallest_px or not may_be_several(own, deep, neck=neck):
             continue
         parts = part_touching(
-            own.astype(np.int32), distance[place], smallest_px=smallest_px
+            own.astype(np.int32), deep, smallest_px=smallest_px, neck=neck
         )
         more = parts > 1
         found[place][more] = parts[more] + latest - 1
@@ -43,19 +50,21 @@ def parts_of(
     return found
 
 
-def may_be_several(mask: Mask, distance: NDArray[np.float32]) -> bool:
+def may_be_several(
+    mask: Mask, distance: NDArray[np.float32], *, neck: float = NECK
+) -> bool:
     """Whether `part_touching` could part a component; quick, and True if unsure.
 
-    Two peaks are parted where the distance between them falls below 0.75 of the lower
-    one. Then one of a few levels, each 1.3 times the one before, lies between both,
-    and what is above it is not connected.
+    Two peaks are parted where the distance between them falls below a share of the
+    lower one. Then one of a few levels, each a little less than that share above the
+    one before, lies between both, and what is above it is not connected.
     """
     inside = np.where(mask, distance, 0)
     highest, level = float(inside.max(initial=0)), _LEAST
     while level < highest:
         if ndimage.label(inside > level, structure=_EIGHT)[1] > 1:
             return True
-        level *= _RATIO
+        level *= _CLOSER / neck
     return False
 
 

@@ -11,6 +11,7 @@ from scipy import ndimage
 from napari_segmoe.inference.network import TileAnswers, WindowNetwork
 from napari_segmoe.inference.regions.lattice import Lattice
 from napari_segmoe.inference.regions.objects_in_parts import innermost, parts_of
+from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.types import Mask
 
 _COARSE = 2  # pieces are found at half the resolution: they only point at objects
@@ -70,11 +71,10 @@ def votes_of(
     if not mask.any():
         return []
     distance = None if answers.distance is None else answers.distance[index]
-    smallest_px = card.smallest_object_fraction * mask.size
     top, left = lattice.corner(*place)
     height, width = lattice.shape
     points, masks = [], []
-    for piece, (y, x) in _pieces(mask, distance, smallest_px):
+    for piece, (y, x) in _pieces(mask, distance, card):
         at_y = min(max(top + y, 0), height - 1)
         at_x = min(max(left + x, 0), width - 1)
         if lattice.owns(*place, at_y, at_x):
@@ -113,16 +113,16 @@ def score_pieces(
 
 
 def _pieces(
-    mask: Mask, distance: NDArray[np.float32] | None, smallest_px: float
+    mask: Mask, distance: NDArray[np.float32] | None, card: WeightsCard
 ) -> list[tuple[Mask, tuple[int, int]]]:
     """Return the pieces of a window's mask and their innermost pixels."""
     coarse = mask[::_COARSE, ::_COARSE]
-    least = smallest_px / _COARSE**2
+    least = card.smallest_object_fraction * mask.size / _COARSE**2
     if distance is None:
         parts = ndimage.label(coarse, structure=_EIGHT)[0]
     else:
         deep = np.ascontiguousarray(distance[::_COARSE, ::_COARSE])
-        parts = parts_of(coarse, deep, smallest_px=least)
+        parts = parts_of(coarse, deep, smallest_px=least, neck=card.part_below)
     found = []
     for number, place in enumerate(ndimage.find_objects(parts), 1):
         if place is None:

@@ -9,6 +9,9 @@ os.environ["NAPARI_CONFIG"] = str(
     Path(tempfile.mkdtemp(prefix="segmoe-napari-")) / "settings.yaml"
 )
 
+# labels of slides' regions are kept there
+os.environ["SEGMOE_CACHE"] = tempfile.mkdtemp(prefix="segmoe-cache-")
+
 import numpy as np
 import pytest
 

@@ -157,8 +157,7 @@ class Regions:
         if is_users and source is not SpacingSource.USER:
             return
         pair = None if spacing_um is None else checked_spacing(spacing_um)
-        if pair is None:
-            source = SpacingSource.ASSUMED
+        source = SpacingSource.ASSUMED if pair is None else source
         if (pair, source) == (scene.spacing_um, scene.spacing_source):
             return
         self._take_spacing(replace(scene, spacing_um=pair, spacing_source=source))
@@ -229,7 +228,7 @@ class Regions:
         return self._rectangle
 
     def choose(self, choice: RegionChoice) -> None:
-        """Set what `segment` takes: while RECTANGLE, a drag on the slide sets it."""
+        """Set what `segment` takes; RECTANGLE: what the user drags on the slide."""
         if choice is not self._choice:
             self._choice = choice
             self.target_changed.emit()
@@ -264,8 +263,7 @@ class Regions:
 
         Parameters
         ----------
-        box : (y0, x0, y1, x1), optional
-            By default `target`.
+        box : (y0, x0, y1, x1), optional; by default `target`
         """
         self._runs.estimate(self.target if box is None else box)
 

@@ -107,24 +107,52 @@ def points_of(clicks, strokes, box: Box | None):
         yield (box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2, True
 
 
+@dataclass
+class ManualJob:
+    """One job that waits, or is in the middle of its steps."""
+
+    job: Callable[[], Any]
+    topic: str
+    on_done: Callable[[Any], None]
+    on_error: Callable[[Exception], None]
+    lane: str
+    on_progress: Callable[[Any], None] | None
+    steps: Any = None
+
+
 class ManualRunner:
     """Keeps jobs until the test runs or drops them, in any order."""
 
     def __init__(self):
-        self.jobs: list[tuple[str, Any, Any, Any]] = []
+        self.jobs: list[ManualJob] = []
 
-    def submit(self, job, *, topic, on_done, on_error):
-        self.jobs.append((topic, job, on_done, on_error))
+    def submit(self, job, *, topic, on_done, on_error, lane="clicks", on_progress=None):
+        self.jobs.append(ManualJob(job, topic, on_done, on_error, lane, on_progress))
+
+    def cancel(self, topic: str):
+        for one in [entry for entry in self.jobs if entry.topic == topic]:
+            self.jobs.remove(one)
+            if one.steps is not None:
+                one.steps.close()
+
+    def step(self, topic: str, count: int = 1):
+        """Go on with the oldest job of a topic, so many steps."""
+        one = next(entry for entry in self.jobs if entry.topic == topic)
+        one.steps = one.steps or one.job()
+        for _ in range(count):
+            progress = next(one.steps)
+            if one.on_progress is not None and progress is not None:
+                one.on_progress(progress)
 
     def finish(self, topic: str, index: int = 0):
-        at = [i for i, entry in enumerate(self.jobs) if entry[0] == topic][index]
-        _, job, on_done, on_error = self.jobs.pop(at)
+        one = [entry for entry in self.jobs if entry.topic == topic][index]
+        self.jobs.remove(one)
         try:
-            result = run_to_end(job)
+            result = run_to_end(lambda: one.steps or one.job(), one.on_progress)
         except Exception as error:  # noqa: BLE001
-            on_error(error)
+            one.on_error(error)
             return
-        on_done(result)
+        one.on_done(result)
 
     def close(self):
         self.jobs.clear()

@@ -1,8 +1,12 @@
 """The plugin as napari finds it: dock, samples, commands, writer."""
 
+import threading
+import time
+
 import pytest
 from qtpy.QtCore import QEventLoop
 
+from napari_segmoe.session.jobs import CLICKS, REGIONS
 from napari_segmoe.session.session import Session
 from napari_segmoe.viewer import commands
 from napari_segmoe.viewer.our_layers import OBJECTS
@@ -102,11 +106,26 @@ def test_napari_saves_the_objects_layer_through_our_writer(
 
 def test_closing_the_dock_ends_its_worker_and_forgets_the_session(plugin_viewer, qtbot):
     dock, widget = plugin_viewer.window.add_plugin_dock_widget(PLUGIN, "SegMoE")
-    thread = widget.session.runner._thread
+    workers = start_workers(widget.session.runner)
     plugin_viewer.window.remove_dock_widget(dock)
     widget.deleteLater()
     loop = QEventLoop()
     widget.destroyed.connect(loop.quit)
     loop.exec()
     assert find_session(plugin_viewer) is None
-    qtbot.waitUntil(lambda: not thread.is_alive())
+    qtbot.waitUntil(lambda: not any(one.is_alive() for one in workers))
+
+
+def start_workers(runner):
+    """Make both lanes work, and return their threads."""
+
+    def job():
+        yield
+        found.append(threading.current_thread())
+
+    found = []
+    for lane in (CLICKS, REGIONS):
+        runner.submit(job, topic=lane, on_done=repr, on_error=found.append, lane=lane)
+    while len(found) < 2:
+        time.sleep(0.01)
+    return found

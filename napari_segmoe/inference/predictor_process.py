@@ -5,18 +5,17 @@ milliseconds at a time, so that a window in the same process stands still. From
 another process it never does; giving the memory back is ending that process.
 """
 
-import os
-import pickle
-import subprocess
-import sys
-import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
+from threading import RLock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_segmoe.errors import DeviceError, NoImageError
+from napari_segmoe.inference.packing import pack, unpack
+from napari_segmoe.inference.process_pipe import ProcessPipe
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.types import (
     Box,
@@ -24,22 +23,24 @@ from napari_segmoe.types import (
     Explanation,
     Mask,
     Modality,
+    PixelSource,
     Prediction,
+    RegionEstimate,
+    RegionProgress,
     Spacing,
     Steering,
     Stroke,
 )
 
 _MODULE = "napari_segmoe.inference.predictor_server"
-_KILLED = -9
-_PATIENCE_S = 5.0
 
 
 class PredictorProcess:
     """The same questions as `SegmentationPredictor`, answered by another process.
 
-    Used by one thread at a time. A process that ended is started again by the next
-    question, with the same weights and image.
+    Threads take turns, one question each; `predict_steps` gives way after each step.
+    A process that ended is started again by the next question, with the same weights
+    and image.
 
     Parameters
     ----------
@@ -62,8 +63,9 @@ class PredictorProcess:
         self, weights: str, *, device: str = "auto", threads: int | None = None
     ) -> None:
         self._load = ((weights,), {"device": device, "threads": threads})
+        self._lock = RLock()
         self._image: tuple[Any, ...] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: ProcessPipe | None = None
         self._card: WeightsCard = self._start()
 
     @property
@@ -74,19 +76,22 @@ class PredictorProcess:
     @property
     def process_id(self) -> int | None:
         """Number of the process; None after `release`."""
-        return None if self._process is None else self._process.pid
+        return None if self._pipe is None else self._pipe.process_id
 
     def set_image(
         self,
-        image: NDArray[Any],
+        image: NDArray[Any] | PixelSource,
         spacing_um: Spacing | None = None,
         *,
         modality: Modality = Modality.UNKNOWN,
     ) -> None:
-        """See `SegmentationPredictor.set_image`."""
-        self._image = (np.ascontiguousarray(image), spacing_um, modality)
-        self._ensure()
-        self._send_image()
+        """See `SegmentationPredictor.set_image`; a `PixelSource` is read over there."""
+        if isinstance(image, np.ndarray):
+            image = np.ascontiguousarray(image)
+        with self._lock:
+            self._image = (image, spacing_um, modality)
+            if not self._ensure():
+                self._send_image()
 
     def predict(
         self,
@@ -100,11 +105,9 @@ class PredictorProcess:
         steering: Steering | None = None,
     ) -> Prediction:
         """See `SegmentationPredictor.predict`."""
-        if self._image is None:
-            raise NoImageError("Set an image first.")
         if isinstance(previous, Prediction):
             previous = previous.probability  # all that counts; explanations are large
-        answer: Prediction = self._ask(
+        answer: Prediction = self._ask_about_image(
             "predict",
             tuple(clicks),
             strokes=tuple(strokes),
@@ -115,6 +118,21 @@ class PredictorProcess:
             steering=steering,
         )
         return answer
+
+    def estimate(self) -> RegionEstimate:
+        """See `SegmentationPredictor.estimate`."""
+        answer: RegionEstimate = self._ask_about_image("estimate")
+        return answer
+
+    def predict_steps(
+        self, *, locked: Mask | None = None
+    ) -> Generator[RegionProgress, None, Prediction]:
+        """See `SegmentationPredictor.predict_steps`."""
+        with self._lock:
+            number = self._ask_about_image("begin_steps", locked=locked)
+            pipe = self._pipe
+        assert pipe is not None, "it has just answered"
+        return self._advance(pipe, number)
 
     def counterfactuals(self, *args: Any, **kwargs: Any) -> tuple[Explanation, ...]:
         """See `SegmentationPredictor.counterfactuals`."""
@@ -138,90 +156,66 @@ class PredictorProcess:
 
     def release(self) -> None:
         """End the process; the next question starts another."""
-        process, self._process = self._process, None
-        self._image = None
-        if process is not None:
-            _end(process)
+        with self._lock:
+            pipe, self._pipe = self._pipe, None
+            self._image = None
+            if pipe is not None:
+                pipe.end()
+
+    def _ask_about_image(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        if self._image is None:
+            raise NoImageError("Set an image first.")
+        return self._ask(name, *args, **kwargs)
 
     def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        self._ensure()
-        return self._call(name, *args, **kwargs)
+        with self._lock:
+            self._ensure()
+            assert self._pipe is not None, "it has just been made sure of"
+            return self._exchange(self._pipe, name, *args, **kwargs)
 
-    def _ensure(self) -> None:
-        if self._process is None or self._process.poll() is not None:
-            self._start()
-            if self._image is not None:
-                self._send_image()
+    def _exchange(self, pipe: ProcessPipe, name: str, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            packed = {key: pack(value) for key, value in kwargs.items()}
+            return unpack(pipe.call(name, args, packed))
+
+    def _advance(
+        self, pipe: ProcessPipe, number: int
+    ) -> Generator[RegionProgress, None, Prediction]:
+        is_over = False
+        try:
+            while True:
+                step = self._exchange(pipe, "advance_steps", number)
+                if isinstance(step, Prediction):
+                    is_over = True
+                    return step
+                yield step
+        finally:
+            if not is_over and pipe.is_alive:
+                with suppress(DeviceError, MemoryError):  # it ended just now
+                    self._exchange(pipe, "end_steps", number)
+
+    def _ensure(self) -> bool:
+        """Make sure that a process runs; return whether it is new."""
+        if self._pipe is not None and self._pipe.is_alive:
+            return False
+        self._start()
+        self._send_image()
+        return True
 
     def _start(self) -> WeightsCard:
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", _MODULE],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                **_detached(),
-            )
-        except OSError as error:
-            raise DeviceError(
-                f"The model's process cannot be started ({error}). Check that"
-                f" {sys.executable or 'Python'} can be run."
-            ) from error
-        weakref.finalize(self, _end, self._process)
+        self._pipe = ProcessPipe(_MODULE)
         args, kwargs = self._load
         try:
-            card: WeightsCard = self._call("load", *args, **kwargs)
+            card: WeightsCard = self._exchange(self._pipe, "load", *args, **kwargs)
         except BaseException:
-            self.release()
+            self._pipe.end()
+            self._pipe = None
             raise
         return card
 
     def _send_image(self) -> None:
-        if self._image is not None:
-            pixels, spacing_um, modality = self._image
-            self._call("set_image", pixels, spacing_um, modality=modality)
-
-    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
-            raise DeviceError("The model's process is gone. Ask again to start it.")
-        try:
-            pickle.dump((name, args, kwargs), process.stdin, protocol=5)
-            process.stdin.flush()
-            went_well, value = pickle.load(process.stdout)
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
-            raise _why_it_ended(process) from error
-        if not went_well:
-            raise value
-        return value
-
-
-def _why_it_ended(process: subprocess.Popen[bytes]) -> Exception:
-    _end(process)
-    if process.returncode == _KILLED:
-        return MemoryError("The model's process was killed: out of memory.")
-    return DeviceError(
-        f"The model's process ended (status {process.returncode}). Ask again to start"
-        " another; if it ends again, run `segmoe doctor`."
-    )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let the process end by closing its input; kill it if it does not."""
-    for stream in (process.stdin, process.stdout):
-        if stream is not None and not stream.closed:
-            try:
-                stream.close()
-            except BrokenPipeError:
-                continue  # it is gone already, with words unread
-    try:
-        process.wait(timeout=_PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _detached() -> dict[str, Any]:
-    """Return what keeps a terminal's Ctrl-C from the process, and its window away."""
-    if os.name == "nt":
-        return {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
-    return {"start_new_session": True}
+        if self._image is not None and self._pipe is not None:
+            image, spacing_um, modality = self._image
+            self._exchange(
+                self._pipe, "set_image", image, spacing_um, modality=modality
+            )

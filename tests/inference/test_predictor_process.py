@@ -79,7 +79,7 @@ def test_a_killed_process_starts_again_with_the_same_image(small_weights, image)
     first = process.process_id
     os.kill(first, signal.SIGKILL)
     with pytest.raises((DeviceError, MemoryError), match=r"ended|out of memory"):
-        process._call("memory_text")
+        process._exchange(process._pipe, "memory_text")
     after = process.predict([Click(30.0, 40.0)])
     assert process.process_id != first
     np.testing.assert_array_equal(before.mask, after.mask)

@@ -38,6 +38,7 @@ _COLUMNS = ("file", "class", "split", "group")
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm"}
 _MASKS_LOOKED_AT = 24
 _OFFICIAL = re.compile(r"^[\s\-*#]*official split\b", re.IGNORECASE | re.MULTILINE)
+_SPACING_COLUMN = "spacing_um"
 
 
 class LeakySplitWarning(UserWarning):
@@ -136,6 +137,29 @@ def read_data_folder(
         _check_sizes(items)
         notes = (*notes, f"Masks were taken as {kind.value}.")
     return DataFolder(path, items, kind, leak, notes)
+
+
+def stated_spacing_um(item: DataItem) -> float | None:
+    """Return the pixel size that an item's column ``spacing_um`` states, if it does.
+
+    Raises
+    ------
+    DataFolderError
+        If it is no positive number.
+    """
+    words = item.extra.get(_SPACING_COLUMN, "").strip()
+    if not words:
+        return None
+    try:
+        value = float(words)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise DataFolderError(
+            f"labels.csv gives {item.name} the pixel size {words!r}; expected"
+            " micrometres, such as 0.5."
+        )
+    return value
 
 
 def _list_images(folder: Path) -> dict[str, Path]:

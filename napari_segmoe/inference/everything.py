@@ -253,9 +253,12 @@ def _all_labels(
         (probability > card.mask_threshold) & allowed,
         card.smallest_object_fraction,
         distance=distance,
+        neck=card.part_below,
     )
     if not 0 < labels.max() <= _FEW_OBJECTS:
         return probability, labels
     closer = look_at_each(network, question, probability, labels)
     mask = (closer > card.mask_threshold) & allowed
-    return closer, label_objects(mask, card.smallest_object_fraction, distance=distance)
+    return closer, label_objects(
+        mask, card.smallest_object_fraction, distance=distance, neck=card.part_below
+    )

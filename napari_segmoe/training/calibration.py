@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segmoe.data.click_simulation import background_click, next_click
-from napari_segmoe.data.images import read_image
-from napari_segmoe.data.masks import read_mask
+from napari_segmoe.data.folder import stated_spacing_um
 from napari_segmoe.data.splits import DataItem
 from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.inference.predictor import SegmentationPredictor
 from napari_segmoe.models.card import WeightsCard
+from napari_segmoe.training.cases import Case, read_case
 from napari_segmoe.training.class_metrics import fit_temperature
 from napari_segmoe.types import Mask
 
@@ -20,6 +20,7 @@ _EMPTY_STEPS = np.linspace(0.5, 1.0, 21)  # below 0.5 it may not be the likelies
 _REFUSE_STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _ALLOWED_DICE_LOSS = 0.002
 _WANTED_REFUSALS = 0.75
+_MOST_CLICKED = 6  # objects an image
 
 
 @dataclass(slots=True)
@@ -94,26 +95,39 @@ def _look_at(
     findings: _Findings,
 ) -> None:
     card = predictor.card
-    truth = _show(predictor, item)
-    automatic = predictor.predict()
-    if automatic.classes and item.class_name in card.classes:
+    case = _show(predictor, item)
+    truth = case.truth
+    automatic = predictor.predict() if card.classes else None
+    if automatic and automatic.classes and item.class_name in card.classes:
         findings.image_logits.append(_logits(automatic.classes.values()))
         findings.image_truth.append(card.classes.index(item.class_name))
         empty = automatic.classes.get(card.empty_class or "", 0.0)
         findings.empty_probability.append(empty)
         findings.dice.append(_dice(automatic.mask, truth) if truth.any() else None)
-    _click_inside(predictor, item, truth, findings)
+    for wanted in _objects_to_click(case, card):
+        _click_inside(predictor, item, wanted, findings)
 
 
-def _show(predictor: SegmentationPredictor, item: DataItem) -> Mask:
-    """Give the predictor an image; return what is marked in it."""
-    image = read_image(item.image_path)
-    predictor.set_image(image.pixels, modality=predictor.card.modality)
-    height, width = image.pixels.shape[:2]
-    if item.mask_path is None:
-        return np.zeros((height, width), bool)
-    marked: Mask = read_mask(item.mask_path, (height, width)).labels > 0
-    return marked
+def _show(predictor: SegmentationPredictor, item: DataItem) -> Case:
+    """Give the predictor an image; return it with what is marked in it."""
+    case = read_case(item)
+    stated = stated_spacing_um(item)
+    spacing = case.image.spacing_um if stated is None else (stated, stated)
+    card = predictor.card
+    predictor.set_image(
+        case.image.pixels, spacing if card.spacing_um else None, modality=card.modality
+    )
+    return case
+
+
+def _objects_to_click(case: Case, card: WeightsCard) -> list[Mask]:
+    """Return some objects of an image; where only whole images count, all as one."""
+    if card.spacing_um is None:
+        return [case.truth]
+    numbers = np.unique(case.objects[case.objects > 0])
+    step = max(len(numbers) / _MOST_CLICKED, 1.0)
+    chosen = numbers[np.arange(0, len(numbers), step).astype(int)]
+    return [np.asarray(case.objects == number) for number in chosen]
 
 
 def _click_inside(
@@ -139,7 +153,7 @@ def _refused_share(
     rng = np.random.default_rng(seed)
     refused = []
     for item in items:
-        truth = _show(predictor, item)
+        truth = _show(predictor, item).truth
         click = background_click(truth, rng, min_distance_px=20)
         if click is not None:
             refused.append(not predictor.predict([click]).mask.any())

@@ -8,7 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_segmoe.data.folder import DataFolder, DataItem, read_data_folder
+from napari_segmoe.data.folder import (
+    DataFolder,
+    DataItem,
+    read_data_folder,
+    stated_spacing_um,
+)
 from napari_segmoe.data.images import read_image
 from napari_segmoe.data.masks import MaskImage, MaskKind, read_mask
 from napari_segmoe.errors import DataFolderError, SplitError
@@ -67,10 +72,13 @@ class Case:
     objects: NDArray[np.integer]
 
     def show_to(self, predictor: ScoredPredictor) -> None:
-        """Make this the image that the predictor is asked about."""
-        predictor.set_image(
-            self.image.pixels, self.image.spacing_um, modality=self.image.modality
-        )
+        """Make this the image that the predictor is asked about.
+
+        A pixel size in labels.csv counts more than that of the file.
+        """
+        stated = stated_spacing_um(self.item)
+        spacing = self.image.spacing_um if stated is None else (stated, stated)
+        predictor.set_image(self.image.pixels, spacing, modality=self.image.modality)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_segmoe.data.folder import stated_spacing_um
 from napari_segmoe.data.images import read_image
 from napari_segmoe.data.masks import MaskKind, read_mask
 from napari_segmoe.data.slides.resampling import resample
@@ -16,7 +17,6 @@ from napari_segmoe.training.metrics import label_components
 from napari_segmoe.training.sources import Source, class_numbers, object_boxes
 
 _FINER = 1.6  # so that zooming in by 1.25 still reads real pixels
-_COLUMN = "spacing_um"
 
 
 def load_spaced_sources(
@@ -59,25 +59,13 @@ def load_spaced_sources(
 
 
 def _spacing_of(item: DataItem, data_spacing_um: float | None) -> float:
-    words = item.extra.get(_COLUMN, "").strip()
-    if not words:
-        if data_spacing_um is None:
-            raise ConfigError(
-                f"spacing_um is set, but nothing says how large the pixels of"
-                f" {item.name} are. Give data_spacing_um, or a column {_COLUMN} in"
-                " labels.csv."
-            )
-        return data_spacing_um
-    try:
-        value = float(words)
-    except ValueError:
-        value = 0.0
-    if not (np.isfinite(value) and value > 0):
-        raise DataFolderError(
-            f"labels.csv gives {item.name} the pixel size {words!r}; expected"
-            " micrometres, such as 0.5."
+    found = stated_spacing_um(item) or data_spacing_um
+    if found is None:
+        raise ConfigError(
+            f"spacing_um is set, but nothing says how large the pixels of {item.name}"
+            " are. Give data_spacing_um, or a column spacing_um in labels.csv."
         )
-    return value
+    return found
 
 
 def _load(

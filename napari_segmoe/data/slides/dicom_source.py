@@ -1,7 +1,5 @@
 """DICOM whole slides, read by wsidicom: tissue only, never label or overview."""
 
-import logging
-import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_segmoe.data.slides.backends import INSTALL_SLIDES
 from napari_segmoe.data.slides.codestreams import check_codestream
 from napari_segmoe.data.slides.colour import to_srgb, usable_profile
+from napari_segmoe.data.slides.dicom_levels import library_errors, open_levels
 from napari_segmoe.data.slides.dicom_series import SlideFile, find_levels
 from napari_segmoe.data.slides.levels import downsample_yx, sensible_spacing
 from napari_segmoe.data.slides.source import BACKGROUND, SlideLevel
@@ -21,15 +19,8 @@ from napari_segmoe.data.slides.tiles import TileCache, read_box
 from napari_segmoe.errors import SlideError
 from napari_segmoe.types import Spacing
 
-_ERRORS = (
-    OSError, EOFError, ValueError, LookupError, AttributeError, TypeError, RuntimeError,
-    ArithmeticError, MemoryError, struct.error, AssertionError,
-)  # fmt: skip
 _LARGEST_TILE_PX = 64 << 20
 _MOST_TILES = 16 << 20
-_ENCODED_CACHE_BYTES = 16 << 20
-# Levels of one pyramid differ in shape by rounding only.
-_ASPECT_TOLERANCE = 0.05
 
 
 def open_dicom_slide(path: Path) -> "DicomSource":
@@ -60,24 +51,25 @@ class DicomSource:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._cache = TileCache()
+        self._errors = library_errors(path.name)
         files, notes = find_levels(path)
-        with self._sentences("opened"):
-            self._source = _opened(path, files)
+        with warnings.catch_warnings(), self._sentences("opened"):
+            warnings.simplefilter("ignore")
+            self._images, self._sources, more = open_levels(path, files)
         try:
             with self._sentences("opened"):
-                self._images, more = _pyramid(path, self._source, files)
                 self._levels = tuple(_levels(self._images))
                 _check_levels(path, self._levels)
                 spacing, spacing_notes = sensible_spacing(_spacing_um(self._images[0]))
                 profile, profile_notes = usable_profile(_profile(self._images[0]))
                 self._planes = [(i.default_z, i.default_path) for i in self._images]
         except SlideError:
-            self._source.close()
+            self.close()
             raise
         self._spacing_um, self._profile = spacing, profile
         self._notes = (*notes, *more, *spacing_notes, *profile_notes)
         self._metadata = _metadata(self._images[0], files[0])
-        self._cache = TileCache()
 
     @property
     def path(self) -> Path:
@@ -136,7 +128,8 @@ class DicomSource:
 
     def close(self) -> None:
         """Close all files."""
-        self._source.close()
+        for source in self._sources:
+            source.close()
         self._cache.clear()
 
     def _tile(self, level: int, row: int, column: int) -> NDArray[np.uint8]:
@@ -158,105 +151,17 @@ class DicomSource:
     @contextmanager
     def _sentences(self, action: str) -> Iterator[None]:
         """Turn whatever wsidicom, pydicom and decoders raise into one sentence."""
-        errors: tuple[type[Exception], ...] = (*_ERRORS, *_wsidicom_errors(self._path))
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                yield
+            yield
         except SlideError:
             raise
-        except errors as error:
+        except self._errors as error:
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__
             raise SlideError(
                 f"The DICOM slide {self._path.name} cannot be {action}: "
                 f"{reason[:200]}. It is damaged, cut short, moved or of an unusual "
                 "kind; copy it again."
             ) from error
-
-
-def _wsidicom_errors(path: Path) -> tuple[type[Exception], ...]:
-    try:
-        from wsidicom import errors
-    except ImportError as error:
-        raise SlideError(
-            f"{path.name} is a DICOM slide and needs wsidicom, which is not installed. "
-            f"Run `{INSTALL_SLIDES}`."
-        ) from error
-    return tuple(
-        kind
-        for kind in vars(errors).values()
-        if isinstance(kind, type) and issubclass(kind, Exception)
-    )
-
-
-def _opened(path: Path, files: list[SlideFile]) -> Any:
-    """Open the files with tissue; wsidicom leaves out those that it cannot read."""
-    from wsidicom.config import Settings, use_settings
-    from wsidicom.file import WsiDicomFileSource
-
-    # It logs each file that it leaves out with a traceback; a note says it instead.
-    logging.getLogger("wsidicom").addHandler(logging.NullHandler())
-    settings = Settings(
-        strict_tile_size_check=False,
-        decoded_frame_cache_size=1,
-        encoded_frame_cache_size=_ENCODED_CACHE_BYTES,
-    )
-    with use_settings(settings):
-        try:
-            return WsiDicomFileSource.open([file.path for file in files])
-        except tuple(_wsidicom_errors(path)) as error:
-            raise _unreadable(path, files) from error
-
-
-def _unreadable(path: Path, files: list[SlideFile]) -> SlideError:
-    from pydicom.uid import UID
-    from wsidicom.codec.decoder import Decoder
-
-    syntax = UID(max(files, key=lambda file: file.shape).syntax)
-    if Decoder.select_decoder(syntax, 3, 8) is None:
-        return SlideError(
-            f"{path.name} is compressed as {syntax.name}, and no decoder for it is "
-            'installed. Run `pip install "napari-segmoe[slides,dicom]"`.'
-        )
-    return SlideError(
-        f"The DICOM slide {path.name} is damaged or of a kind that wsidicom does not "
-        "read; expected RGB or grey tiles of 8 bits. Copy it again, or convert it."
-    )
-
-
-def _pyramid(
-    path: Path, source: Any, files: list[SlideFile]
-) -> tuple[list[Any], tuple[str, ...]]:
-    """Return one image a level, finest first, and what was left out."""
-    by_size: dict[tuple[int, int], Any] = {}
-    notes: list[str] = []
-    for image in sorted(source.level_instances, key=lambda i: abs(i.default_z)):
-        by_size.setdefault((int(image.size.height), int(image.size.width)), image)
-        if len(image.focal_planes) > 1 or len(image.optical_paths) > 1:
-            notes.append(
-                f"Of {len(image.focal_planes)} focal planes and "
-                f"{len(image.optical_paths)} optical paths the first is shown."
-            )
-    finest = max(file.shape for file in files)
-    if finest not in by_size:
-        raise _unreadable(path, files)
-    kept = [
-        by_size[size]
-        for size in sorted(by_size, reverse=True)
-        if _is_same_shape(size, finest)
-    ]
-    left_out = len({file.shape for file in files}) - len(kept)
-    if left_out:
-        notes.append(f"{left_out} levels of the slide are damaged and were left out.")
-    return kept, tuple(dict.fromkeys(notes))
-
-
-def _is_same_shape(size: tuple[int, int], finest: tuple[int, int]) -> bool:
-    """Whether a level shows what the finest does, up to rounding of its sides."""
-    if size[0] > finest[0] or size[1] > finest[1]:
-        return False
-    expected = finest[1] * size[0] / finest[0]
-    return abs(size[1] - expected) <= max(_ASPECT_TOLERANCE * expected, 2)
 
 
 def _levels(images: list[Any]) -> Iterator[SlideLevel]:

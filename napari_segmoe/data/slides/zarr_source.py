@@ -115,7 +115,8 @@ class ZarrSource:
         self._cache = TileCache()
         image = read_zarr_image(path)
         self._folder = image.folder
-        with self._sentences("opened"):
+        with warnings.catch_warnings(), self._sentences("opened"):
+            warnings.simplefilter("ignore")
             notes: list[str] = []
             found = _open_levels(path, image, notes)
             self._names = [stated.path for stated, _ in found]
@@ -209,9 +210,7 @@ class ZarrSource:
     def _sentences(self, action: str) -> Iterator[None]:
         """Turn whatever zarr and its codecs raise into one sentence."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                yield
+            yield
         except SlideError:
             raise
         except _ERRORS as error:

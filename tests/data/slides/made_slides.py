@@ -123,3 +123,130 @@ def swapped_profile() -> bytes:
     places = bytes(profile[red + 4 : red + 12]), bytes(profile[green + 4 : green + 12])
     profile[green + 4 : green + 12], profile[red + 4 : red + 12] = places
     return bytes(profile)
+
+
+def write_dicom(
+    folder: Path,
+    *,
+    shapes,
+    tiles=None,
+    parts=1,
+    grey=False,
+    spacing_mm=(0.00025, 0.0005),
+    sparse_without=None,
+    name="s",
+):
+    """Write an uncompressed DICOM slide; returns its levels as (h, w, C)."""
+    from pydicom.uid import generate_uid
+
+    folder.mkdir(parents=True, exist_ok=True)
+    series, written = str(generate_uid())[:60], []
+    for level, shape in enumerate(shapes):
+        pixels = tissue(*shape, seed=level)[..., : 1 if grey else 3]
+        side = tiles[level] if tiles else 128
+        places, frames = _frames(pixels, side, sparse_without or set())
+        concatenation = generate_uid() if parts > 1 else None
+        size = -(-len(frames) // parts)
+        for part in range(parts):
+            dataset = _slide_dataset(pixels, side, series)
+            own = slice(part * size, (part + 1) * size)
+            _add_spacing(
+                dataset, [mm and mm * shapes[0][0] / shape[0] for mm in spacing_mm]
+            )
+            if sparse_without:
+                _add_places(dataset, places[own])
+            if concatenation:
+                dataset.ConcatenationUID = concatenation
+                dataset.SOPInstanceUIDOfConcatenationSource = concatenation
+                dataset.InConcatenationNumber = part + 1
+                dataset.ConcatenationFrameOffsetNumber = part * size
+            dataset.NumberOfFrames = len(frames[own])
+            dataset.PixelData = b"".join(frames[own])
+            dataset.save_as(
+                folder / f"{name}{level}-{part}.dcm", enforce_file_format=True
+            )
+        written.append(pixels)
+    return written
+
+
+def _frames(pixels, side, without):
+    height, width, channels = pixels.shape
+    places, frames = [], []
+    for y in range(0, height, side):
+        for x in range(0, width, side):
+            if (y // side, x // side) in without:
+                continue
+            tile = np.full((side, side, channels), 255, np.uint8)
+            part = pixels[y : y + side, x : x + side]
+            tile[: part.shape[0], : part.shape[1]] = part
+            places.append((y + 1, x + 1))
+            frames.append(tile.tobytes())
+    return places, frames
+
+
+def _slide_dataset(pixels, side, series):
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.6"
+    dataset.SOPInstanceUID = generate_uid()
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    dataset.Modality = "SM"
+    dataset.StudyInstanceUID = f"{series}.1"
+    dataset.SeriesInstanceUID = series
+    dataset.FrameOfReferenceUID = f"{series}.2"
+    dataset.PositionReferenceIndicator = "SLIDE_CORNER"
+    height, width, channels = pixels.shape
+    dataset.TotalPixelMatrixRows, dataset.TotalPixelMatrixColumns = height, width
+    dataset.Rows = dataset.Columns = side
+    dataset.SamplesPerPixel = channels
+    dataset.PhotometricInterpretation = "RGB" if channels == 3 else "MONOCHROME2"
+    if channels == 3:
+        dataset.PlanarConfiguration = 0
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    dataset.FocusMethod, dataset.ExtendedDepthOfField = "AUTO", "NO"
+    dataset.VolumetricProperties = "VOLUME"
+    dataset.DimensionOrganizationType = "TILED_FULL"
+    dataset.NumberOfOpticalPaths = dataset.TotalPixelMatrixFocalPlanes = 1
+    optical = Dataset()
+    optical.OpticalPathIdentifier = "0"
+    dataset.OpticalPathSequence = [optical]
+    origin = Dataset()
+    origin.XOffsetInSlideCoordinateSystem = origin.YOffsetInSlideCoordinateSystem = 0
+    dataset.TotalPixelMatrixOriginSequence = [origin]
+    dataset.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
+    return dataset
+
+
+def _add_spacing(dataset, spacing_mm):
+    from pydicom.dataset import Dataset
+
+    measures, groups = Dataset(), Dataset()
+    measures.SliceThickness = 0.001
+    if None not in spacing_mm:
+        measures.PixelSpacing = [float(f"{mm:.10g}") for mm in spacing_mm]
+    groups.PixelMeasuresSequence = [measures]
+    dataset.SharedFunctionalGroupsSequence = [groups]
+
+
+def _add_places(dataset, places):
+    from pydicom.dataset import Dataset
+
+    dataset.DimensionOrganizationType = "TILED_SPARSE"
+    frames = []
+    for y, x in places:
+        position, frame = Dataset(), Dataset()
+        position.RowPositionInTotalImagePixelMatrix = y
+        position.ColumnPositionInTotalImagePixelMatrix = x
+        position.XOffsetInSlideCoordinateSystem = 0
+        position.YOffsetInSlideCoordinateSystem = 0
+        position.ZOffsetInSlideCoordinateSystem = 0
+        frame.PlanePositionSlideSequence = [position]
+        frames.append(frame)
+    dataset.PerFrameFunctionalGroupsSequence = frames

@@ -53,7 +53,12 @@ def open_slide(path: str | Path) -> SlideSource:
         If it is missing, damaged, no slide, or needs a library that is not here;
         one sentence says which and how to install it.
     """
-    kind, path = sniff_slide(Path(path))
+    from napari_segmoe.data.slides.pyramid_slide import with_pyramid
+
+    return with_pyramid(_open_content(*sniff_slide(Path(path))))
+
+
+def _open_content(kind: SlideKind, path: Path) -> SlideSource:
     if kind is SlideKind.DICOM:
         from napari_segmoe.data.slides.dicom_source import open_dicom_slide
 

@@ -23,6 +23,7 @@ from napari_segmoe.errors import ImageReadError, SlideError
 from napari_segmoe.types import Spacing
 
 _LARGEST_TILE_BYTES = 1_200_000_000
+_KEPT_BYTES = 64 << 20
 _SAMPLED_TILES = 16
 
 
@@ -60,7 +61,6 @@ class TiffSlide:
 
     def __init__(self, path: Path, *, notes: tuple[str, ...] = ()) -> None:
         self._path = path
-        self._cache = TileCache()
         with _one_sentence(path):
             self._tiff = tifffile.TiffFile(path)
             self._tiff_levels, stack_notes = find_levels(path.name, self._tiff)
@@ -71,6 +71,8 @@ class TiffSlide:
             self._reader = TileReader(path)
         self._spacing_um, spacing_notes = sensible_spacing(stated)
         base = self._tiff_levels[0].shape
+        height, width = self._tiff_levels[0].tile_yx
+        self._cache = TileCache(max(_KEPT_BYTES, height * width * 3))
         self._levels = tuple(
             SlideLevel(one.shape, downsample_yx(base, one.shape), one.tile_yx)
             for one in self._tiff_levels
@@ -119,6 +121,11 @@ class TiffSlide:
     def metadata(self) -> Mapping[str, str]:
         """How the pixels are compressed."""
         return self._metadata
+
+    @property
+    def wants_copy(self) -> bool:
+        """Whether the file gives level 0 in pieces too large to be kept."""
+        return self._tiff_levels[0].bytes_of_tile > _KEPT_BYTES
 
     def read(self, level: int, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
         """Return a box of a level, (h, w, 3) uint8 sRGB; see `SlideSource`.

@@ -9,12 +9,12 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_segmoe.data.slides.codestreams import codestream_size
 from napari_segmoe.data.slides.source import BACKGROUND
 from napari_segmoe.data.slides.tiff_levels import TiffLevel
 from napari_segmoe.errors import SlideError
 
 _JPEG = {6, 7, 34892, 33007}
-_JPEG2000 = {33003, 33004, 33005, 34712}
 _SLACK_BYTES = 1 << 16
 
 
@@ -116,7 +116,7 @@ class TileReader:
         if keyframe.compression in _JPEG:
             options = {"jpegtables": page.jpegtables, "jpegheader": keyframe.jpegheader}
         if not options.get("jpegheader"):
-            _check_size(data, keyframe.compression, level.segment_yx)
+            _check_size(data, level.segment_yx)
         pixels, _, _ = keyframe.decode(data, index, **options)
         return np.asarray(pixels).reshape(pixels.shape[-3:])
 
@@ -136,46 +136,13 @@ def _white(page: Any) -> int:
     return BACKGROUND if page.dtype.itemsize == 1 else int(np.iinfo(page.dtype).max)
 
 
-def _check_size(data: bytes, compression: int, segment_yx: tuple[int, int]) -> None:
+def _check_size(data: bytes, segment_yx: tuple[int, int]) -> None:
     """Refuse a tile whose own header states another size: it would fill memory."""
-    stated = None
-    if compression in {6, 7}:
-        stated = _jpeg_size(data)
-    elif compression in _JPEG2000:
-        stated = _jpeg2000_size(data)
-    if stated is None:
+    if not data.startswith((b"\xff\xd8", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP")):
         return
-    if stated[0] > segment_yx[0] + 64 or stated[1] > segment_yx[1] + 64:
+    height, width, channels = codestream_size(data)
+    if height > segment_yx[0] or width > segment_yx[1] or not 0 < channels <= 4:
         raise SlideError(
             f"a tile of {segment_yx[0]} x {segment_yx[1]} px states "
-            f"{stated[0]} x {stated[1]} px in its own header"
+            f"{height} x {width} px and {channels} channels in its own header"
         )
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Return (height, width) of the frame header of a JPEG stream."""
-    place = 2
-    while place + 9 <= len(data):
-        if data[place] != 0xFF:
-            place += 1
-            continue
-        marker = data[place + 1]
-        if marker in {0x01, 0xFF} or 0xD0 <= marker <= 0xD9:
-            place += 1 if marker == 0xFF else 2
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
-            height, width = struct.unpack(">HH", data[place + 5 : place + 9])
-            return height, width
-        if marker == 0xDA:
-            return None
-        place += 2 + struct.unpack(">H", data[place + 2 : place + 4])[0]
-    return None
-
-
-def _jpeg2000_size(data: bytes) -> tuple[int, int] | None:
-    """Return (height, width) of a JPEG 2000 code stream."""
-    place = data.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if place < 0 or len(data) < place + 24:
-        return None
-    right, lower, left, upper = struct.unpack(">4I", data[place + 8 : place + 24])
-    return lower - upper, right - left

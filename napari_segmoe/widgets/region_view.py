@@ -7,7 +7,6 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QButtonGroup,
-    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -45,7 +44,7 @@ SETTLE_MS = 250  # panning changes the field of view many times a second
 COLUMNS = 6
 
 
-class RegionView(QFrame):
+class RegionView(QWidget):
     """A view of the regions and of the run on one; hidden where there is no slide.
 
     Parameters
@@ -67,7 +66,6 @@ class RegionView(QFrame):
         super().__init__(parent)
         self._session = session
         self._go_to = go_to
-        self.setFrameShape(QFrame.Shape.StyledPanel)
         self._choices = {
             RegionChoice.FIELD_OF_VIEW: make_toggle(
                 "Field of view", "", "What the canvas shows of the slide"
@@ -114,8 +112,9 @@ class RegionView(QFrame):
         """Fill the primary button with the theme's own highlight, #RRGGBB."""
         paint_primary(self._start, colour)
         self._bar.setStyleSheet(
-            "QProgressBar { text-align: center; border: none; border-radius: 3px; }"
-            f"QProgressBar::chunk {{ background-color: {colour}; border-radius: 3px; }}"
+            "QProgressBar { text-align: center; border: none; border-radius: 2px;"
+            " background-color: rgba(128, 128, 128, 60); }"
+            f"QProgressBar::chunk {{ background-color: {colour}; border-radius: 2px; }}"
         )
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
@@ -138,7 +137,7 @@ class RegionView(QFrame):
         for column in range(COLUMNS):
             self._grid.setColumnStretch(column, 1)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(12, 10, 12, 10)
+        layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(8)
         layout.addLayout(make_row(*self._choices.values()))
         layout.addWidget(self._cost)
@@ -241,7 +240,7 @@ class RegionView(QFrame):
         clear_rows(self._grid)
         for place, record in enumerate(self._session.regions.all):
             button = make_toggle(str(record.number), "", record.title)
-            button.setMinimumWidth(0)
+            button.setMinimumWidth(HEIGHT_PX)
             button.setFixedHeight(HEIGHT_PX)
             button.clicked.connect(partial(self._on_number_clicked, record.number))
             self._grid.addWidget(button, *divmod(place, COLUMNS))

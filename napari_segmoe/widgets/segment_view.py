@@ -81,8 +81,8 @@ class SegmentView(QWidget):
         self._whole = make_button(
             "Segment whole image", "A", "Find all objects without a prompt"
         )
-        self._slide = SlideView(session)
-        self._region = RegionView(session, go_to_region)
+        self._slide = SlideView(session, self)
+        self._region = RegionView(session, go_to_region, self)
         self._options = make_collapsible("Options")
         form = make_form(session.options, self._on_options_edited)
         self._options.addWidget(form.native)

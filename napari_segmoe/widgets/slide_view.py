@@ -5,7 +5,6 @@ from functools import partial
 from qtpy.QtGui import QFontMetrics
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -25,12 +24,12 @@ from napari_segmoe.widgets.region_texts import (
 )
 
 PRESETS = ("10x", "20x", "40x")
-WARNING_COLOUR = "#E6A93C"
+WARNING_COLOUR = "#D08A1E"  # readable on dark and on light
 SMALLEST_UM, LARGEST_UM = 0.01, 100.0
 FIRST_UM = 0.5
 
 
-class SlideView(QFrame):
+class SlideView(QWidget):
     """A view of the open slide; hidden where there is none.
 
     Parameters
@@ -44,7 +43,6 @@ class SlideView(QFrame):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.setFrameShape(QFrame.Shape.StyledPanel)
         self._name = QElidingLabel()
         font = self._name.font()
         font.setBold(True)
@@ -103,7 +101,7 @@ class SlideView(QFrame):
         editor.addLayout(value)
         editor.addLayout(make_row(*self._presets.values()))
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(12, 8, 8, 8)
+        layout.setContentsMargins(0, 0, 0, 4)
         layout.setSpacing(6)
         layout.addWidget(self._name)
         layout.addLayout(top)

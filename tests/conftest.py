@@ -67,6 +67,15 @@ def wsi_samples(data_root: Path) -> Path:
     return _data_set(data_root, "wsi_samples")
 
 
+@pytest.fixture(scope="session")
+def synthetic_slide(tmp_path_factory: pytest.TempPathFactory):
+    """A made-up H&E slide of 3000 x 4000 px at 0.5 um, OME-TIFF, with its truth."""
+    from napari_segmoe.data.synthetic_slide import write_synthetic_slide
+
+    folder = tmp_path_factory.mktemp("synthetic")
+    return write_synthetic_slide(folder / "slide.ome.tif", (3000, 4000), seed=0)
+
+
 class BrightnessPredictor:
     """A stand-in for a network: what is bright is an object, very bright is malignant.
 

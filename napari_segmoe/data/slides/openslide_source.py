@@ -33,7 +33,16 @@ def open_with_openslide(path: Path) -> "OpenSlideSource":
         If OpenSlide is not installed, does not know the format, or the file is
         damaged.
     """
-    return OpenSlideSource(Path(path))
+    path = Path(path)
+    try:
+        return OpenSlideSource(path)
+    except SlideError:
+        raise
+    except (
+        _openslide_error(), ValueError, LookupError, ArithmeticError, OSError,
+        MemoryError,
+    ) as error:  # fmt: skip
+        raise _damaged(path, error) from error
 
 
 class OpenSlideSource:
@@ -56,7 +65,7 @@ class OpenSlideSource:
         self._closed = False
         self._slide: OpenSlide | None = _opened(path)
         self._cache = TileCache()
-        facts = dict(self._slide.properties)
+        facts = _facts(self._slide)
         self._downsamples = tuple(float(d) for d in self._slide.level_downsamples)
         sizes = [(int(h), int(w)) for w, h in self._slide.level_dimensions]
         self._origin_yx, base, bounds_notes = _bounds(facts, sizes[0])
@@ -69,10 +78,8 @@ class OpenSlideSource:
             )
         )
         _check_levels(path, self._levels)
-        profile = self._slide.color_profile
-        self._profile, profile_notes = usable_profile(
-            None if profile is None else profile.tobytes()
-        )
+        profile = _profile(self._slide)
+        self._profile, profile_notes = usable_profile(profile)
         self._spacing_um, spacing_notes = _spacing(facts)
         self._notes = (*bounds_notes, *spacing_notes, *profile_notes)
         self._metadata = _metadata(facts, has_profile=profile is not None)
@@ -203,6 +210,26 @@ class OpenSlideSource:
         return np.rint(over).astype(np.uint8)
 
 
+def _facts(slide: "OpenSlide") -> dict[str, str]:
+    """Return OpenSlide's own properties; those of scanners may name a patient.
+
+    Damaged names are listed but not found.
+    """
+    names = [name for name in slide.properties if name.startswith("openslide.")]
+    return {name: slide.properties[name] for name in names}
+
+
+def _profile(slide: "OpenSlide") -> bytes | None:
+    """Return the ICC profile; of one that cannot be read, bytes that are none."""
+    from PIL import ImageCms
+
+    try:
+        profile = slide.color_profile
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return b"damaged"
+    return None if profile is None else profile.tobytes()
+
+
 def _openslide_error() -> type[Exception]:
     from openslide import OpenSlideError
 
@@ -228,9 +255,14 @@ def _opened(path: Path) -> "OpenSlide":
             "scn, bif, vms, vmu, svslide or a tiled TIFF."
         ) from error
     except openslide.OpenSlideError as error:
-        raise SlideError(
-            f"{path.name} is damaged or cut short (OpenSlide: {error}). Copy it again."
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> SlideError:
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    return SlideError(
+        f"{path.name} is damaged or cut short (OpenSlide: {reason}). Copy it again."
+    )
 
 
 def _bounds(

@@ -83,6 +83,10 @@ def check_colours(name: str, page: Any) -> None:
         For CMYK, CIELAB and YCbCr outside JPEG.
     """
     kind = tifffile.PHOTOMETRIC(page.photometric)
+    if page.dtype is None or page.dtype.kind not in "buif":
+        raise SlideError(
+            f"The pixels of {name} are of type {page.dtype}; expected real numbers."
+        )
     is_ycbcr = kind == tifffile.PHOTOMETRIC.YCBCR
     if is_ycbcr and page.compression in _JPEG_LIKE:
         return
@@ -96,10 +100,6 @@ def check_colours(name: str, page: Any) -> None:
         raise SlideError(
             f"The colours of {name} are {kind.name}; expected grey, palette or RGB. "
             "Convert it to RGB."
-        )
-    if page.dtype is None or page.dtype.kind not in "buif":
-        raise SlideError(
-            f"The pixels of {name} are of type {page.dtype}; expected real numbers."
         )
 
 

@@ -67,7 +67,7 @@ class Annotation:
         """Smallest id above all in use, also in other regions of the slide."""
         session = self._session
         present = session.require_workspace()
-        keys = (one.key for one in session.regions.neighbours(present.image.key))
+        keys = (one.key for one in session.regions.works.neighbours(present.image.key))
         others = (session.find_workspace(key) for key in keys)
         return max(w.next_id for w in (present, *others) if w is not None)
 

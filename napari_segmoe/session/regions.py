@@ -22,8 +22,14 @@ from napari_segmoe.session.slide_scene import (
     region_in,
     step_for,
 )
-from napari_segmoe.session.slide_work import SlideWork
-from napari_segmoe.types import Mask, RegionEstimate, RegionProgress, Spacing
+from napari_segmoe.session.slide_work import SlideWork, SlideWorks
+from napari_segmoe.types import (
+    Mask,
+    PromptKind,
+    RegionEstimate,
+    RegionProgress,
+    Spacing,
+)
 
 if TYPE_CHECKING:
     from napari_segmoe.session.session import Session
@@ -62,7 +68,7 @@ class Regions:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
-        self._works: dict[str, SlideWork] = {}
+        self.works = SlideWorks()
         self._open: SlideWork | None = None
         self._runs = RegionRuns(session, self)
         self._choice = RegionChoice.FIELD_OF_VIEW
@@ -105,19 +111,9 @@ class Regions:
 
     def open_slide(self, scene: SlideScene) -> None:
         """Work on a slide; regions made on it before come back."""
-        known = self._works.get(scene.key)
-        if known is None:
-            known = self._works[scene.key] = SlideWork(scene)
-        elif known.scene.spacing_source is SpacingSource.USER:
-            scene = replace(
-                scene,
-                spacing_um=known.scene.spacing_um,
-                spacing_source=SpacingSource.USER,
-            )
-        known.scene = scene
-        self._open = known
+        self._open = self.works.open(scene)
         self._view = self._rectangle = None
-        self._take_spacing(scene)
+        self._take_spacing(self._open.scene)
         if self.current is None:
             self._session.close_image()
             self._session.model.load()
@@ -229,8 +225,10 @@ class Regions:
 
     def choose(self, choice: RegionChoice) -> None:
         """Set what `segment` takes; RECTANGLE: what the user drags on the slide."""
-        if choice is not self._choice:
-            self._choice = choice
+        is_other, self._choice = choice is not self._choice, choice
+        if choice is RegionChoice.RECTANGLE:
+            self._session.prompting.choose_kind(PromptKind.BOX)  # the next drag is it
+        if is_other:
             self.target_changed.emit()
 
     def note_view(self, box: LevelBox | None) -> None:
@@ -245,6 +243,7 @@ class Regions:
         cut = self._require_slide().cut(box) if box is not None else None
         if cut != self._rectangle:
             self._rectangle = cut
+            self._session.prompting.choose_kind(PromptKind.POINT)
             if self._choice is RegionChoice.RECTANGLE:
                 self.target_changed.emit()
 
@@ -340,22 +339,6 @@ class Regions:
         region = region_in(self._require_slide(), box, self._step())
         assert self._open is not None
         return self._open.image_of(RegionRecord(0, "estimate", region))
-
-    def scene_of(self, key: str) -> SlideScene | None:
-        """Return the slide of the session on which the image of that key lies."""
-        work = self._work_of(key)
-        return work.scene if work else None
-
-    def neighbours(self, key: str) -> tuple[RegionRecord, ...]:
-        """Return the other regions of the slide on which the image of that key lies."""
-        work = self._work_of(key)
-        return tuple(one for one in work.records if one.key != key) if work else ()
-
-    def _work_of(self, key: str) -> SlideWork | None:
-        for work in self._works.values():
-            if key in {one.key for one in work.records}:
-                return work
-        return None
 
     def _require_slide(self) -> SlideScene:
         if self._open is None:

@@ -279,7 +279,7 @@ class Session:
 
     def locked_in(self, workspace: Workspace) -> Mask | None:
         """Return the pixels of committed objects; those of other regions too."""
-        others = self.regions.neighbours(workspace.image.key)
+        others = self.regions.works.neighbours(workspace.image.key)
         work = (self._workspaces.get(one.key) for one in others)
         return locked_in(workspace, tuple(one for one in work if one is not None))
 
@@ -300,8 +300,9 @@ class Session:
         They can be edited in place; `Annotation.correct` takes the change in.
         """
         if workspace.stored is None:
-            slide = self.regions.scene_of(workspace.image.key)
-            workspace.stored = self._shelf.make_store(workspace, slide)
+            work = self.regions.works.find(workspace.image.key)
+            scene = work.scene if work else None
+            workspace.stored = self._shelf.make_store(workspace, scene)
             workspace.stored.failed.connect(self.failed.emit)
             if workspace.stored.failure is not None:
                 self.failed.emit(workspace.stored.failure)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from napari_segmoe.data.slides.region import SlideRegion
 from napari_segmoe.session.image import SessionImage
-from napari_segmoe.session.slide_scene import RegionRecord, SlideScene
+from napari_segmoe.session.slide_scene import RegionRecord, SlideScene, SpacingSource
 
 
 class SlideWork:
@@ -55,6 +55,37 @@ class SlideWork:
             replace(one, region=_moved(one.region, scene)).rescaled(scene.spacing_um)
             for one in self.records
         )
+
+
+class SlideWorks:
+    """The slides worked on in a session, and their regions."""
+
+    def __init__(self) -> None:
+        self._works: dict[str, SlideWork] = {}
+
+    def open(self, scene: SlideScene) -> SlideWork:
+        """Return the work on a slide; what the user said of its spacing holds."""
+        known = self._works.setdefault(scene.key, SlideWork(scene))
+        if known.scene.spacing_source is SpacingSource.USER:
+            scene = replace(
+                scene,
+                spacing_um=known.scene.spacing_um,
+                spacing_source=SpacingSource.USER,
+            )
+        known.scene = scene
+        return known
+
+    def find(self, key: str) -> SlideWork | None:
+        """Return the work on the slide on which the image of that key lies."""
+        for work in self._works.values():
+            if key in {one.key for one in work.records}:
+                return work
+        return None
+
+    def neighbours(self, key: str) -> tuple[RegionRecord, ...]:
+        """Return the other regions of the slide on which the image of that key lies."""
+        work = self.find(key)
+        return tuple(one for one in work.records if one.key != key) if work else ()
 
 
 def _moved(region: SlideRegion, scene: SlideScene) -> SlideRegion:

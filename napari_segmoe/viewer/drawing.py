@@ -25,10 +25,15 @@ def outline_width(shape: tuple[int, int]) -> int:
     return max(1, round(max(shape) / 280))
 
 
-def draw_outlined(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Return (H, W) labels with 2k - 1 inside object k and 2k on its outline."""
+def draw_outlined(
+    labels: NDArray[np.uint32], width_px: int | None = None
+) -> NDArray[np.uint32]:
+    """Return (H, W) labels with 2k - 1 inside object k and 2k on its outline.
+
+    The outline is ``width_px`` wide; by default as `outline_width` says.
+    """
     drawn = np.where(labels > 0, 2 * labels - 1, 0).astype(np.uint32)
-    side = 2 * outline_width(labels.shape) + 1
+    side = 2 * (width_px or outline_width(labels.shape)) + 1
     rows, columns = np.nonzero(labels)
     if rows.size == 0:
         return drawn
@@ -43,13 +48,21 @@ def draw_outlined(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return drawn
 
 
+def progress_colours(fill_opacity: float) -> DirectLabelColormap:
+    """Return the colours of a mask in the making: 1 is what was found so far."""
+    tint = (*rgb(PROPOSAL_COLOUR), max(fill_opacity, 0.25))
+    none = (0, 0, 0, 0)
+    return DirectLabelColormap(color_dict={None: none, 0: none, 1: tint})
+
+
 def prediction_colours(
     prediction: Prediction, classes: ClassTable, *, fill_opacity: float
 ) -> DirectLabelColormap:
     """Return the colours of `draw_outlined`: tinted inside, strong outline."""
     colours: dict[int | None, Any] = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0)}
     found = {o.id: o for o in prediction.objects}
-    for object_id in (int(i) for i in np.unique(prediction.labels) if i):
+    ids = np.flatnonzero(np.bincount(prediction.labels.ravel()))
+    for object_id in (int(i) for i in ids if i):
         colour = _proposal_colour(found.get(object_id), prediction, classes)
         red, green, blue = rgb(colour)
         colours[2 * object_id - 1] = (red, green, blue, fill_opacity)

@@ -8,6 +8,7 @@ from napari.layers import Labels, Points
 from numpy.typing import NDArray
 
 from napari_segmoe.session.session import Session
+from napari_segmoe.session.slide_scene import LevelBox, RegionChoice
 from napari_segmoe.types import Box, PromptKind
 
 LEFT, RIGHT = 1, 2
@@ -22,20 +23,40 @@ class Preview(Protocol):
         ...
 
 
+class Ground(Protocol):
+    """Knows what lies under the mouse: see `SlideLayers`."""
+
+    def enter(self, position: Any) -> bool:
+        """Make the region at a world position current; False where there is none."""
+        ...
+
+    def point_at(self, position: Any) -> tuple[float, float] | None:
+        """Return the slide's level-0 point there; None where no slide is open."""
+        ...
+
+    def drag_rectangle(self, box: tuple[float, float, float, float] | None) -> None:
+        """Draw the rectangle that is being dragged."""
+        ...
+
+
 class Gestures:
     """Turns mouse events on the prompts layer into prompts.
 
     A click answers; a drag pans, or draws while box or stroke is chosen. The right
-    button, or Ctrl, turns the sign around.
+    button, or Ctrl, turns the sign around. On a slide the region under the mouse
+    becomes current first; a box is the rectangle to segment while that is chosen.
 
     Parameters
     ----------
     session : Session
         Takes the prompts.
+    ground : Ground
+        Tells slide from image.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, ground: Ground) -> None:
         self._session = session
+        self._ground = ground
         self._preview: Preview | None = None
 
     def attach(self, layer: Points, preview: Preview) -> None:
@@ -77,21 +98,54 @@ class Gestures:
         kind = self._session.prompting.kind
         turned = event.button == RIGHT or "Control" in event.modifiers
         positive = self._session.prompting.is_positive != turned
-        start, points = np.asarray(event.pos, float), [_position(layer, event)]
+        start, places = np.asarray(event.pos, float), [event.position]
         yield
         while event.type == "mouse_move":
-            if kind is not PromptKind.POINT and event.button != RIGHT:
-                points.append(_position(layer, event))
-                self._draw(kind, points)
+            if event.button != RIGHT and _distance(start, event.pos) >= CLICK_PX:
+                places.append(event.position)
+                self._drag(layer, kind, places)
             yield
         if _distance(start, event.pos) < CLICK_PX:
-            y, x = points[0]
-            self._session.prompting.add_click(y, x, positive=positive)
-        elif kind is PromptKind.BOX and len(points) > 1:
+            if self._ground.enter(places[0]):
+                y, x = _position(layer, places[0])
+                self._session.prompting.add_click(y, x, positive=positive)
+        elif len(places) > 1 and kind is not PromptKind.POINT:
+            self._end_drag(layer, kind, places, positive=positive)
+
+    def _drag(self, layer: Points, kind: PromptKind, places: list[Any]) -> None:
+        if kind is PromptKind.POINT:
+            return
+        if self._is_rectangle(kind):
+            self._ground.drag_rectangle(self._rectangle(places))
+        elif len(places) > 2 or self._ground.enter(places[0]):
+            self._draw(kind, [_position(layer, place) for place in places])
+
+    def _end_drag(
+        self, layer: Points, kind: PromptKind, places: list[Any], *, positive: bool
+    ) -> None:
+        if self._is_rectangle(kind):
+            self._ground.drag_rectangle(None)
+            self._session.regions.take_rectangle(self._rectangle(places))
+            return
+        points = [_position(layer, place) for place in places]
+        if kind is PromptKind.BOX:
             (y0, x0), (y1, x1) = points[0], points[-1]
             self._session.prompting.add_box(Box(y0, x0, y1, x1))
-        elif kind is PromptKind.STROKE and len(points) > 1:
+        else:
             self._session.prompting.add_stroke(points, positive=positive)
+
+    def _is_rectangle(self, kind: PromptKind) -> bool:
+        regions = self._session.regions
+        is_chosen = regions.choice is RegionChoice.RECTANGLE
+        return kind is PromptKind.BOX and regions.slide is not None and is_chosen
+
+    def _rectangle(self, places: list[Any]) -> LevelBox | None:
+        start, end = (self._ground.point_at(place) for place in (places[0], places[-1]))
+        if start is None or end is None:
+            return None
+        (y0, x0), (y1, x1) = start, end
+        low, high = (min(y0, y1), min(x0, x1)), (max(y0, y1), max(x0, x1))
+        return low[0] + 0.5, low[1] + 0.5, high[0] + 0.5, high[1] + 0.5
 
     def _draw(self, kind: PromptKind, points: list[tuple[float, float]]) -> None:
         if self._preview is None:
@@ -104,8 +158,9 @@ class Gestures:
         self._preview(np.array(corners), closed=True)
 
 
-def _position(layer: Points, event: Any) -> tuple[float, float]:
-    y, x = np.asarray(layer.world_to_data(event.position), float)[-2:]
+def _position(layer: Points, place: Any) -> tuple[float, float]:
+    """Return the pixel of the session's image at a world position."""
+    y, x = np.asarray(layer.world_to_data(place), float)[-2:]
     return float(y), float(x)
 
 

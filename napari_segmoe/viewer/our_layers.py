@@ -16,6 +16,7 @@ BOXES = "SegMoE boxes"
 STROKES = "SegMoE strokes"
 PREDICTION = "SegMoE prediction"
 OBJECTS = "SegMoE objects"
+FRAMES = "SegMoE regions"
 MARK = "napari-segmoe"
 
 
@@ -24,7 +25,13 @@ def is_ours(layer: Layer) -> bool:
     return MARK in layer.metadata
 
 
-def make_layer(role: str, shape: tuple[int, int], placing: dict[str, Any]) -> Layer:
+def make_layer(
+    role: str,
+    shape: tuple[int, int],
+    placing: dict[str, Any],
+    *,
+    number: int | None = None,
+) -> Layer:
     """Return an empty layer.
 
     Parameters
@@ -34,9 +41,12 @@ def make_layer(role: str, shape: tuple[int, int], placing: dict[str, Any]) -> La
     shape : (height, width)
         Of the image, in pixels.
     placing : dict
-        From `placement.place_like`.
+        From `placement.place_like` or `slide_placement.place_region`.
+    number : int or None
+        Of the slide's region that it is for.
     """
-    common = {"name": role, "metadata": {MARK: role}, **placing}
+    name = role if number in (None, 1) else f"{role} {number}"
+    common = {"name": name, "metadata": {MARK: role}, **placing}
     if role == PROMPTS:
         return _make_points(shape, common)
     if role in (BOXES, STROKES):
@@ -47,6 +57,8 @@ def make_layer(role: str, shape: tuple[int, int], placing: dict[str, Any]) -> La
             edge_width=max(1.0, max(shape) / 250),
             **common,
         )
+    if role == FRAMES:
+        return Shapes(ndim=2, face_color="transparent", edge_width=1.0, **common)
     empty = np.zeros(shape, np.uint32)
     opacity = OBJECT_OPACITY if role == OBJECTS else 1.0
     layer = Labels(empty, opacity=opacity, **common)

@@ -15,6 +15,7 @@ from napari_segmoe.models.card import find_weights, read_card
 from napari_segmoe.models.weights import replace_card
 
 _SEGMENTATION = ("dice", "iou", "hd95")
+_OBJECTS = ("object_f1", "object_dice")  # where weights are made for many objects
 
 
 def main() -> None:
@@ -26,7 +27,12 @@ def main() -> None:
     options = parser.parse_args()
     path = find_weights(options.weights)
     card = read_card(path)
-    test = _summary(_read(options.evaluate), _read(options.clicks))
+    evaluation = _read(options.evaluate)
+    test = _summary(evaluation, _read(options.clicks))
+    if card.spacing_um is not None:
+        test |= {name: evaluation["segmentation"][name] for name in _OBJECTS}
+    if evaluation.get("leaky_groups"):
+        test["leaky_groups"] = evaluation["leaky_groups"]
     metrics = {name: value for name, value in card.metrics.items() if name != "test"}
     replace_card(path, card.model_copy(update={"metrics": metrics | {"test": test}}))
     print(json.dumps(test, indent=1))

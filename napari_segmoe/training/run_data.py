@@ -89,7 +89,7 @@ def load_run_data(config: TrainingConfig) -> RunData:
         validation=load(validation),
         classes=classes,
         object_classes=object_classes if len(object_classes) > 1 else (),
-        split=_describe_split(train, validation, config),
+        split=_describe_split(train, validation, config) | describe_leak(folder),
         notes=tuple(folder.notes),
     )
 
@@ -118,6 +118,14 @@ def divide_items(
     """Return the items to train and to validate on; no group is on both sides."""
     kept = [item for item in folder.select(config.split) if _is_kept(item, config)]
     return split_groups(kept, config.validation_fraction, config.seed)
+
+
+def describe_leak(folder: DataFolder) -> dict[str, str]:
+    """Return how many groups are on two sides of the folder's split, if any are."""
+    if folder.leaky_groups is None:
+        return {}
+    leaky, groups = folder.leaky_groups
+    return {"leaky_groups": f"{leaky} of {groups}"}
 
 
 def _is_kept(item: DataItem, config: TrainingConfig) -> bool:

@@ -152,7 +152,7 @@ class _Region:
         if self._votes_count:
             labels = self._stitcher.labels
             scores = tally(self._votes, labels)
-            for _ in score_voteless(network, self._pixels, labels, scores):
+            for _ in score_voteless(self._forward, self._pixels, labels, scores):
                 yield self._progress()
         return self._answer(scores)
 

@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_segmoe.inference.network import WindowNetwork
+from napari_segmoe.inference.regions.forwarding import TileForward
 from napari_segmoe.inference.regions.objects_in_parts import innermost
 from napari_segmoe.inference.regions.voting import score_pieces
 from napari_segmoe.types import PixelSource
 
 
 def score_voteless(
-    network: WindowNetwork,
+    forward: TileForward,
     pixels: PixelSource,
     labels: NDArray[np.uint32],
     scores: dict[int, NDArray[np.float32]],
@@ -22,8 +22,8 @@ def score_voteless(
 
     Parameters
     ----------
-    network : WindowNetwork
-        With a region head.
+    forward : TileForward
+        Of a network with a region head.
     pixels : PixelSource
         The image.
     labels : (H, W) uint32
@@ -39,10 +39,10 @@ def score_voteless(
         place = places[number - 1]
         y, x = innermost(labels[place] == number)
         y0, x0 = (
-            _start(at + part.start, length, network.card.input_px)
+            _start(at + part.start, length, forward.network.card.input_px)
             for at, part, length in zip((y, x), place, labels.shape, strict=True)
         )
-        scores[number] = _score(network, pixels, labels, number=number, corner=(y0, x0))
+        scores[number] = _score(forward, pixels, labels, number=number, corner=(y0, x0))
         yield
 
 
@@ -53,18 +53,19 @@ def _start(centre: int, length: int, side: int) -> int:
 
 
 def _score(
-    network: WindowNetwork,
+    forward: TileForward,
     pixels: PixelSource,
     labels: NDArray[np.uint32],
     *,
     number: int,
     corner: tuple[int, int],
 ) -> NDArray[np.float32]:
-    (y, x), side = corner, network.card.input_px
+    (y, x), side = corner, forward.network.card.input_px
     tile = pixels.read((y, x, y + side, x + side))
     mask = np.zeros((side, side), bool)
     top, left = max(y, 0), max(x, 0)
     seen = labels[top : y + side, left : x + side] == number
     rows, columns = seen.shape
     mask[top - y : top - y + rows, left - x : left - x + columns] = seen
-    return score_pieces(network, network.answer_tiles(tile[None]), 0, [mask])[0]
+    ((_, answers),) = forward.answer([tile])
+    return score_pieces(forward.network, answers, 0, [mask])[0]

@@ -133,9 +133,9 @@ def evaluate_folder(
     for done, item in enumerate(items, start=1):
         scores.append(score_image(predictor, read_case(item, folder.mask_kind)))
         yield ScoringProgress(done, len(items), item.name)
-    report = summarise(
-        scores, tuple(predictor.card.classes), resamples=resamples, seed=seed
-    )
+    card = predictor.card  # without an image head, images get their objects' mean
+    classes = tuple(card.classes or card.object_classes)
+    report = summarise(scores, classes, resamples=resamples, seed=seed)
     leaky = count_leaky_groups(folder, items)
     report |= describe_split(folder, split) | {"weights": predictor.card.name}
     report |= {"leaky_groups": leaky} if leaky else {}

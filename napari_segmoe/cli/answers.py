@@ -1,13 +1,14 @@
 """A prediction as the files and the JSON that commands hand out."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_segmoe.cli.files import encode_json, encode_png, write_files
-from napari_segmoe.errors import ConfigError
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.types import Click, LoadedImage, Prediction, SegmentedObject
 
@@ -56,33 +57,35 @@ def write_answer(
     Returns
     -------
     tuple of Path
-        STEM.mask.png (uint16), STEM.json, STEM.overlay.png.
-
-    Raises
-    ------
-    ConfigError
-        If there are more objects than a 16-bit mask can number.
+        STEM.mask.png (uint16; with more objects than that numbers STEM.mask.tiff,
+        uint32), STEM.json, STEM.overlay.png.
     """
     from napari_segmoe.cli.overlay import draw_overlay  # brings scipy
 
-    largest = int(prediction.labels.max(initial=0))
-    if largest > np.iinfo(np.uint16).max:
-        raise ConfigError(
-            f"{largest} objects do not fit into a 16-bit mask. "
-            "Segment a smaller part of the image."
-        )
     overlay = draw_overlay(
         image.pixels,
         prediction,
         classes=card.object_classes or card.classes,
         clicks=clicks,
     )
+    suffix, mask = _encode_mask(prediction.labels)
     contents = {
-        f"{stem}.mask.png": encode_png(prediction.labels.astype(np.uint16)),
+        f"{stem}.mask{suffix}": mask,
         f"{stem}.json": encode_json(description),
         f"{stem}.overlay.png": encode_png(overlay),
     }
     return write_files(folder, contents)
+
+
+def _encode_mask(labels: NDArray[np.uint32]) -> tuple[str, bytes]:
+    """Return a mask's suffix and file; PNG has no more than 16 bits."""
+    if labels.max(initial=0) <= np.iinfo(np.uint16).max:
+        return ".png", encode_png(labels.astype(np.uint16))
+    import tifffile
+
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, labels, compression="zlib", metadata=None)
+    return ".tiff", buffer.getvalue()
 
 
 def _describe_object(item: SegmentedObject) -> dict[str, Any]:

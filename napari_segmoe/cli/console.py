@@ -32,11 +32,6 @@ class Step(Protocol):
         """Steps in all."""
         ...
 
-    @property
-    def name(self) -> str:
-        """What was just done."""
-        ...
-
 
 def show_json(answer: Any) -> None:
     """Write an answer to stdout as JSON."""
@@ -65,7 +60,9 @@ def show_table(
     Console(markup=False).print(table)
 
 
-def follow(job: Generator[Step, None, Result], title: str) -> Result:
+def follow(
+    job: Generator[Step, None, Result], title: str, *, progress: Progress | None = None
+) -> Result:
     """Run a job to its end with a progress bar on stderr.
 
     Parameters
@@ -74,20 +71,26 @@ def follow(job: Generator[Step, None, Result], title: str) -> Result:
         Yields steps, returns the result.
     title : str
         Shown before the bar.
+    progress : Progress, optional
+        A display that is on already; there can be one only.
 
     Returns
     -------
     Result
         What the job returned.
     """
-    with make_progress() as progress:
-        task = progress.add_task(title, total=None)
-        while True:
-            try:
-                step = next(job)
-            except StopIteration as stop:
-                return stop.value
-            progress.update(task, completed=step.done, total=step.total)
+    if progress is None:
+        with make_progress() as own:
+            return follow(job, title, progress=own)
+    task = progress.add_task(title, total=None)
+    while True:
+        try:
+            step = next(job)
+        except StopIteration as stop:
+            progress.remove_task(task)
+            result: Result = stop.value
+            return result
+        progress.update(task, completed=step.done, total=step.total)
 
 
 def make_progress() -> Progress:

@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,20 +12,26 @@ import typer
 from numpy.typing import NDArray
 
 from napari_segmoe.cli import console, options
-from napari_segmoe.cli.answers import describe_prediction
 from napari_segmoe.cli.files import encode_json, encode_png, write_files
+from napari_segmoe.cli.requests import read_request
+from napari_segmoe.cli.scenes import Scene, open_scene
+from napari_segmoe.errors import RegionTooLargeError
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.types import Click, Explanation, Modality, Prediction
 
+_MOST_PX = 2048
+
 
 def explain(  # noqa: PLR0913, PLR0917  (the options are its arguments)
-    image: Annotated[Path, typer.Argument(help="Image file.")],
+    image: Annotated[Path, typer.Argument(help="Image or slide.")],
     out: Annotated[Path, typer.Option(help="Folder for maps, tables and the sheet.")],
     weights: options.Weights = options.DEFAULT_WEIGHTS,
     click: options.Clicks = None,
     negative: options.NegativeClicks = None,
     box: options.BoxWords = None,
+    region: options.RegionWords = None,
     modality: options.ImageModality = Modality.UNKNOWN,
+    spacing_um: options.SpacingUm = None,
     counterfactuals: Annotated[
         bool, typer.Option(help="Also the mask without each expert, where there are.")
     ] = True,
@@ -35,37 +40,34 @@ def explain(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     as_json: options.AsJson = False,
 ) -> None:
     """Show why the network answers as it does: heatmaps, matrices, one page of all."""
-    from napari_segmoe.data.images import read_image
-
-    clicks = (
-        *(options.read_click(words, positive=True) for words in click or ()),
-        *(options.read_click(words, positive=False) for words in negative or ()),
+    request = read_request(
+        click,
+        negative,
+        box=box,
+        region=region,
+        modality=modality,
+        spacing_um=spacing_um,
     )
-    asked_box = options.read_box(box)
-    loaded = read_image(image)
-    if loaded.modality is Modality.UNKNOWN:
-        loaded = replace(loaded, modality=modality)
-    options.check_clicks(clicks, *loaded.pixels.shape[:2])
     predictor = options.open_predictor(weights, device=device, threads=threads)
-    predictor.set_image(loaded.pixels, loaded.spacing_um, modality=loaded.modality)
-    prediction = predictor.predict(clicks, box=asked_box, explain=True)
+    scene = open_scene(image, request, predictor.card)
+    _check_extent(scene)
+    scene.show_to(predictor)
+    prediction = predictor.predict(scene.clicks, box=scene.box, explain=True)
+    explanations = prediction.explanations
     if counterfactuals:
-        without = predictor.counterfactuals(clicks, box=asked_box)
-        explanations = (*prediction.explanations, *without)
-    else:
-        explanations = prediction.explanations
-    report = describe_prediction(image.name, prediction, predictor.card, loaded)
-    report["clicks"] = [[one.y, one.x, one.positive] for one in clicks]
+        without = predictor.counterfactuals(scene.clicks, box=scene.box)
+        explanations = (*explanations, *without)
+    report = scene.describe(prediction, predictor.card, request.clicks)
     report["explanations"] = [_describe(image.stem, one) for one in explanations]
     report["unavailable"] = predictor.unavailable_explanations()
     contents = _encode_all(image.stem, explanations)
     contents[f"{image.stem}.contact_sheet.png"] = _sheet(
         image.name,
         predictor.card,
-        loaded.pixels,
+        scene.image.pixels,
         prediction,
         explanations,
-        clicks,
+        scene.clicks,
     )
     contents[f"{image.stem}.explanations.json"] = encode_json(report)
     write_files(out, contents)
@@ -75,6 +77,17 @@ def explain(  # noqa: PLR0913, PLR0917  (the options are its arguments)
         console.show_text(
             f"{len(explanations)} explanations written to {out}; begin with"
             f" {image.stem}.contact_sheet.png."
+        )
+
+
+def _check_extent(scene: Scene) -> None:
+    """Refuse a part of a slide too large for maps of all of it."""
+    height, width = scene.pixels.shape[:2]
+    if scene.region is not None and max(height, width) > _MOST_PX:
+        raise RegionTooLargeError(
+            f"{height}x{width} px of {scene.name} are too many to be explained; "
+            f"expected at most {_MOST_PX} a side. Give --click Y,X, or a part of it "
+            "with --region Y0,X0,Y1,X1."
         )
 
 

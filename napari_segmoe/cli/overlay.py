@@ -1,16 +1,17 @@
 """Draw objects, their classes and the clicks onto an image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from napari_segmoe.types import Click, Mask, Prediction, SegmentedObject
+from napari_segmoe.types import Click, Prediction, SegmentedObject
 
 _SHORTER_SIDE_PX = 640  # smaller images are enlarged so that the text can be read
 _FILL = 0.28
+_MOST_CAPTIONS = 60
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _COLOURS = (
     (86, 180, 233),
@@ -20,6 +21,7 @@ _COLOURS = (
     (240, 228, 66),
     (213, 94, 0),
 )
+_CROSS = ndimage.generate_binary_structure(2, 1)
 _UNKNOWN = (200, 200, 200)
 _POSITIVE, _NEGATIVE = (0, 200, 83), (255, 61, 61)
 
@@ -35,10 +37,10 @@ def draw_overlay(
 
     Parameters
     ----------
-    pixels : (H, W) or (H, W, 3) uint8
-        The image.
+    pixels : (h, w) or (h, w, 3) uint8
+        The image, perhaps with fewer pixels than the prediction.
     prediction : Prediction
-        Labels and objects.
+        Labels and objects, (H, W).
     classes : sequence of str
         Fixes the colour of each class.
     clicks : sequence of Click
@@ -46,24 +48,36 @@ def draw_overlay(
 
     Returns
     -------
-    (sH, sW, 3) uint8
+    (sh, sw, 3) uint8
         The image, enlarged by a whole number s where it is small, with a tinted
-        fill, an outline and a caption for each object.
+        fill and an outline for each object, and a caption for the largest ones.
     """
-    scale = max(1, round(_SHORTER_SIDE_PX / min(pixels.shape[:2])))
-    canvas = _enlarge(pixels, scale)
-    for item in prediction.objects:
-        colour = _colour_of(item, classes)
-        mask = (prediction.labels == item.id).repeat(scale, 0).repeat(scale, 1)
-        _tint(canvas, mask, colour)
+    larger = max(1, round(_SHORTER_SIDE_PX / min(pixels.shape[:2])))
+    canvas = _enlarge(pixels, larger)
+    colours = {item.id: _colour_of(item, classes) for item in prediction.objects}
+    if colours:
+        labels = _nearest(prediction.labels, (canvas.shape[0], canvas.shape[1]))
+        _tint(canvas, labels, colours)
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
-    for item in prediction.objects:
+    scale = canvas.shape[0] / prediction.labels.shape[0]
+    by_size = sorted(prediction.objects, key=lambda item: -item.area_px)
+    for item in by_size[:_MOST_CAPTIONS]:
         caption = _caption(item)
         _write_caption(draw, picture.size, item, caption, scale)
     for click in clicks:
         _draw_click(draw, click, scale)
     return np.asarray(picture)
+
+
+def _nearest(labels: NDArray[np.uint32], shape: tuple[int, int]) -> NDArray[np.uint32]:
+    """Return ids on another grid over the same image."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+        for new, old in zip(shape, labels.shape, strict=True)
+    )
+    found: NDArray[np.uint32] = labels[rows[:, None], columns]
+    return found
 
 
 def _enlarge(pixels: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
@@ -78,11 +92,27 @@ def _colour_of(item: SegmentedObject, classes: Sequence[str]) -> tuple[int, int,
     return _COLOURS[list(classes).index(item.class_name) % len(_COLOURS)]
 
 
-def _tint(canvas: NDArray[np.uint8], mask: Mask, colour: tuple[int, int, int]) -> None:
-    inner = ndimage.binary_erosion(mask, iterations=2)
-    inside = canvas[inner].astype(np.float32)
-    canvas[inner] = (inside * (1 - _FILL) + np.array(colour) * _FILL).astype(np.uint8)
-    canvas[mask & ~inner] = colour
+def _tint(
+    canvas: NDArray[np.uint8],
+    labels: NDArray[np.uint32],
+    colours: Mapping[int, tuple[int, int, int]],
+) -> None:
+    """Fill each object lightly, and draw its outline two pixels wide."""
+    low = high = labels
+    for _ in range(2):
+        low = ndimage.minimum_filter(low, footprint=_CROSS, mode="constant", cval=0)
+        high = ndimage.maximum_filter(high, footprint=_CROSS, mode="constant", cval=0)
+    table = np.zeros((int(labels.max(initial=0)) + 1, 3), np.float32)
+    known = np.zeros(len(table), bool)
+    for number, colour in colours.items():
+        if number < len(table):
+            table[number], known[number] = colour, True
+    mask = known[labels]
+    inner = mask & (low == labels) & (high == labels)
+    tint = table[labels[inner]]
+    canvas[inner] = (canvas[inner] * (1 - _FILL) + tint * _FILL).astype(np.uint8)
+    edge = mask & ~inner
+    canvas[edge] = table[labels[edge]].astype(np.uint8)
 
 
 def _caption(item: SegmentedObject) -> str:
@@ -100,7 +130,7 @@ def _write_caption(
     size: tuple[int, int],
     item: SegmentedObject,
     text: str,
-    scale: int,
+    scale: float,
 ) -> None:
     font = ImageFont.load_default(size=max(16, min(size) // 32))
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
@@ -112,7 +142,7 @@ def _write_caption(
     draw.text((x + 6 - left, y + 5 - top), text, fill=(255, 255, 255), font=font)
 
 
-def _draw_click(draw: ImageDraw.ImageDraw, click: Click, scale: int) -> None:
+def _draw_click(draw: ImageDraw.ImageDraw, click: Click, scale: float) -> None:
     x, y = (click.x + 0.5) * scale, (click.y + 0.5) * scale
     radius = 6
     colour = _POSITIVE if click.positive else _NEGATIVE

@@ -1,53 +1,50 @@
-"""`segmoe segment`: masks, classes and overlays of image files."""
+"""`segmoe segment`: masks, classes and overlays of images and parts of slides."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.progress import Progress
 
 from napari_segmoe.cli import console, options
-from napari_segmoe.cli.answers import describe_prediction, write_answer
-from napari_segmoe.errors import ConfigError, PromptError, SegmoeError
-from napari_segmoe.types import Box, Click, Modality
+from napari_segmoe.cli.answers import write_answer
+from napari_segmoe.cli.requests import Request, read_request
+from napari_segmoe.cli.scenes import Scene, open_scene
+from napari_segmoe.errors import (
+    ConfigError,
+    PromptError,
+    RegionTooLargeError,
+    SegmoeError,
+)
+from napari_segmoe.types import Modality, Prediction
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked of each image."""
-
-    clicks: tuple[Click, ...]
-    box: Box | None
-    modality: Modality
-    spacing_um: float | None
-
-    def __bool__(self) -> bool:
-        """Whether there is any prompt."""
-        return bool(self.clicks) or self.box is not None
+_SHARE = 0.8  # of the free memory
 
 
 def segment(  # noqa: PLR0913, PLR0917  (the options are its arguments)
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(help="Images or slides.")],
     out: Annotated[Path, typer.Option(help="Folder for masks, JSON and overlays.")],
     weights: options.Weights = options.DEFAULT_WEIGHTS,
     click: options.Clicks = None,
     negative: options.NegativeClicks = None,
     box: options.BoxWords = None,
+    region: options.RegionWords = None,
     modality: options.ImageModality = Modality.UNKNOWN,
-    spacing_um: Annotated[
-        float | None, typer.Option(min=1e-6, help="Pixel size in micrometres.")
-    ] = None,
+    spacing_um: options.SpacingUm = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Mark the clicked object, or without a click everything in each image."""
-    positives = [options.read_click(words, positive=True) for words in click or ()]
-    negatives = [options.read_click(words, positive=False) for words in negative or ()]
-    request = Request(
-        (*positives, *negatives), options.read_box(box), modality, spacing_um
+    request = read_request(
+        click,
+        negative,
+        box=box,
+        region=region,
+        modality=modality,
+        spacing_um=spacing_um,
     )
     _check_request(images, request)
     predictor = options.open_predictor(weights, device=device, threads=threads)
@@ -61,10 +58,10 @@ def segment(  # noqa: PLR0913, PLR0917  (the options are its arguments)
 
 
 def _check_request(images: Sequence[Path], request: Request) -> None:
-    if request and len(images) > 1:
+    if (request or request.region) and len(images) > 1:
         raise PromptError(
-            f"Clicks and boxes belong to one image, but {len(images)} were given. "
-            "Run the command once for each image."
+            f"Clicks, boxes and regions belong to one image, but {len(images)} were "
+            "given. Run the command once for each image."
         )
     stem, count = Counter(path.stem for path in images).most_common(1)[0]
     if count > 1:
@@ -83,7 +80,10 @@ def _segment_all(
     with console.make_progress() as progress:
         for path in progress.track(images, description="Segmenting"):
             try:
-                answers.append(_segment_one(predictor, path, request, out=out))
+                scene = open_scene(path, request, predictor.card)
+                answers.append(
+                    _segment_one(predictor, scene, request, out=out, progress=progress)
+                )
             except SegmoeError as error:
                 if failures:
                     console.show_note(str(failures[-1]))
@@ -92,27 +92,38 @@ def _segment_all(
 
 
 def _segment_one(
-    predictor: Any, path: Path, request: Request, *, out: Path
+    predictor: Any, scene: Scene, request: Request, *, out: Path, progress: Progress
 ) -> dict[str, Any]:
-    from napari_segmoe.data.images import read_image
-
-    image = read_image(path)
-    if request.spacing_um is not None:
-        image = replace(image, spacing_um=(request.spacing_um, request.spacing_um))
-    if image.modality is Modality.UNKNOWN:
-        image = replace(image, modality=request.modality)
-    options.check_clicks(request.clicks, *image.pixels.shape[:2])
-    predictor.set_image(image.pixels, image.spacing_um, modality=image.modality)
-    prediction = predictor.predict(request.clicks, box=request.box)
-    description = describe_prediction(path.name, prediction, predictor.card, image)
-    description["clicks"] = [[c.y, c.x, c.positive] for c in request.clicks]
+    scene.show_to(predictor)
+    if request or scene.region is None:
+        prediction: Prediction = predictor.predict(scene.clicks, box=scene.box)
+    else:
+        _check_memory(predictor, scene)
+        prediction = console.follow(
+            predictor.predict_steps(), scene.name, progress=progress
+        )
+    description = scene.describe(prediction, predictor.card, request.clicks)
     write_answer(
         out,
-        path.stem,
-        image=image,
+        Path(scene.name).stem,
+        image=scene.image,
         prediction=prediction,
         description=description,
         card=predictor.card,
-        clicks=request.clicks,
+        clicks=scene.clicks,
     )
     return description
+
+
+def _check_memory(predictor: Any, scene: Scene) -> None:
+    """Refuse a part of a slide whose answer does not fit into memory."""
+    import psutil
+
+    needed, free = predictor.estimate().memory_bytes, psutil.virtual_memory().available
+    if needed > _SHARE * free:
+        height, width = scene.pixels.shape[:2]
+        raise RegionTooLargeError(
+            f"{scene.name} at {height}x{width} px needs {needed / 2**30:.1f} GB of "
+            f"memory, and {free / 2**30:.1f} GB are free. Give a part of it with "
+            "--region Y0,X0,Y1,X1, in full-resolution pixels."
+        )

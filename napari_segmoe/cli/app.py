@@ -10,6 +10,7 @@ from napari_segmoe.cli.bench import bench
 from napari_segmoe.cli.demo import demo
 from napari_segmoe.cli.doctor import doctor
 from napari_segmoe.cli.explain import explain
+from napari_segmoe.cli.make_slide import make_slide
 from napari_segmoe.cli.models import models
 from napari_segmoe.cli.scoring import clicks, evaluate
 from napari_segmoe.cli.segment import segment
@@ -44,5 +45,7 @@ def segmoe(
     """
 
 
-for command in (demo, models, segment, explain, train, evaluate, clicks, doctor, bench):
+for command in (
+    demo, models, segment, explain, train, evaluate, clicks, make_slide, doctor, bench,
+):  # fmt: skip
     app.command()(command)

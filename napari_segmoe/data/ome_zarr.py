@@ -6,7 +6,7 @@ lives in Zarr 3 under the key "ome".
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 VERSIONS = ("0.4", "0.5")
 _KINDS = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
@@ -135,7 +135,7 @@ def open_root(path: Any, *, version: str = "0.4") -> Any:
     return zarr.open_group(str(path), mode="w-", zarr_format=zarr_format(version))
 
 
-def zarr_format(version: str) -> int:
+def zarr_format(version: str) -> Literal[2, 3]:
     """Return the Zarr format, 2 or 3, of an OME-Zarr version."""
     return 2 if version == "0.4" else 3
 
@@ -160,11 +160,9 @@ def create_array(
     zarr.Array
     """
     if group.metadata.zarr_format == 2:
-        from numcodecs import Zstd
-
         return group.create_array(
             name, shape=shape, chunks=chunks, dtype=dtype, fill_value=0,
-            compressors=Zstd(level=3),
+            compressors={"id": "zstd", "level": 3},
             chunk_key_encoding={"name": "v2", "separator": "/"},
         )  # fmt: skip
     from zarr.codecs import ZstdCodec

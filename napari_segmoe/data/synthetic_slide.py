@@ -54,6 +54,8 @@ class SyntheticSlide:
     nuclei : int
     tissue_share : float
         Of the slide's area.
+    size_bytes : int
+        Of the slide's tiles.
     """
 
     path: Path
@@ -67,6 +69,7 @@ class SyntheticSlide:
     malignant: int
     nuclei: int
     tissue_share: float
+    size_bytes: int
 
 
 def write_synthetic_slide(
@@ -151,6 +154,7 @@ def synthesise_slide(
         path, truth_path, table_path, shape, spacing_um, seed, len(pyramid.levels),
         counts["benign"], counts["malignant"], tiles.nuclei,
         tiles.tissue_um2 / area_um2,
+        pyramid.size_bytes,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,39 +113,44 @@ def epithelial_nuclei(
         else ((6.2, 1.0),)
     )
     pitch, jitter = (7.6, 1.7) if malignant else (6.4, 0.7)
-    slope_y, slope_x = np.gradient(glands.distance_um)
+    inwards = _inward_direction(glands)
     points, angles = [np.zeros((0, 2))], [np.zeros(0)]
     for depth, share in rows:
         found = _walk_contours(random, glands.distance_um, depth, pitch / step_um)
         found = found[random.random(len(found)) < share]
         found = found + random.normal(0, jitter / step_um, found.shape)
-        inner = np.clip(np.rint(found).astype(int), 0, len(slope_y) - 1)
+        inner = np.clip(np.rint(found).astype(int), 0, len(inwards) - 1)
         here = (inner[:, 0], inner[:, 1])
         fits = glands.distance_um[here] < glands.wall_um[here] - 2.5
         fits &= glands.distance_um[here] > 4.0
-        turn = np.arctan2(slope_y[here], slope_x[here])
-        turn = turn + random.normal(0, 0.35 if malignant else 0.18, len(turn))
+        turn = random.normal(0, 0.35 if malignant else 0.18, len(found))
         points.append((found[fits] + 0.5) * step_um)
-        angles.append(turn[fits])
+        angles.append((inwards[here] + turn)[fits])
     return CellParts(kind, np.concatenate(points), np.concatenate(angles))
+
+
+def _inward_direction(glands: GlandField) -> Field:
+    """Return the direction in which the wall grows deeper, in radians."""
+    slopes: Any = np.gradient(glands.distance_um)
+    return np.arctan2(slopes[0], slopes[1]).astype(np.float32)
 
 
 def goblets(
     random: np.random.Generator, glands: GlandField, *, step_um: float
 ) -> CellParts:
     """Return goblets of mucus in the epithelium, most of them near the lumen."""
-    slope_y, slope_x = np.gradient(glands.distance_um)
+    inwards = _inward_direction(glands)
     rich = random.uniform(0.2, 1.0, glands.count + 1)
     points, angles = [np.zeros((0, 2))], [np.zeros(0)]
     for depth in (15.5, 27.0):
         found = _walk_contours(random, glands.distance_um, depth, 9.5 / step_um)
         found = found + random.normal(0, 1.0 / step_um, found.shape)
-        inner = np.clip(np.rint(found).astype(int), 0, len(slope_y) - 1)
+        inner = np.clip(np.rint(found).astype(int), 0, len(inwards) - 1)
         here = (inner[:, 0], inner[:, 1])
         fits = glands.distance_um[here] < glands.wall_um[here] + 4.0
         fits &= random.random(len(fits)) < rich[glands.owner[here]]
         points.append((found[fits] + 0.5) * step_um)
-        angles.append(np.arctan2(slope_y[here], slope_x[here])[fits])
+        angles.append(inwards[here][fits])
     return CellParts(CellPart.GOBLET, np.concatenate(points), np.concatenate(angles))
 
 

@@ -30,7 +30,7 @@ def enlarge(small: Field, factor: int, *, periodic: bool = False) -> Field:
     )
 
 
-def smooth_step(values: Field) -> Field:
+def smooth_step(values: NDArray[np.floating]) -> Field:
     """Return 0 up to 0, 1 from 1 on, and a smooth rise between."""
     share = np.clip(values, 0, 1).astype(np.float32)
     return share * share * (3 - 2 * share)

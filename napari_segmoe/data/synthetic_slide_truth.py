@@ -64,7 +64,9 @@ def write_truth(
                     numbers[truth.ids[down // 2 :: down, down // 2 :: down]],
                 )
             writer.writerows(
-                _row(truth, index, int(numbers[index + 1]), place, spacing_um, step)
+                _row(
+                    truth, int(index), int(numbers[index + 1]), place, spacing_um, step
+                )
                 for index in kept
             )
             classes += [str(truth.kind)] * len(kept)

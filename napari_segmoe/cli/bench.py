@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -51,17 +52,44 @@ class Measurement:
         return asdict(self) | {"holds": self.holds}
 
 
+@dataclass(frozen=True, slots=True)
+class SlideBenchOptions:
+    """What `segmoe bench slide-view` was asked for.
+
+    Attributes
+    ----------
+    slide : Path or None
+        Slide to measure on; by default a made-up one of 100 000 x 80 000 pixels, kept
+        in the cache folder.
+    is_quick : bool
+        Take a small slide and few rounds: for tests, not for figures.
+    """
+
+    slide: Path | None = None
+    is_quick: bool = False
+
+
 def bench(
     name: Annotated[
         str | None,
-        typer.Argument(help="import, click, precision, networks or window."),
+        typer.Argument(help="import, click, precision, networks, window, slide-view."),
     ] = None,
+    slide: Annotated[
+        Path | None,
+        typer.Option(help="slide-view: slide to measure on; by default a made-up one."),
+    ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="slide-view: a small slide, few rounds; no figures."
+        ),
+    ] = False,
     device: options.Device = "cpu",
     threads: options.Threads = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Measure the promised ratios; ends with 0 even where one does not hold."""
-    groups = _groups(device, threads)
+    groups = _groups(device, threads, SlideBenchOptions(slide, quick))
     if name is not None and name not in groups:
         raise ConfigError(f"No benchmark {name!r}; use one of: {', '.join(groups)}.")
     chosen = groups if name is None else {name: groups[name]}
@@ -86,7 +114,7 @@ def bench(
 
 
 def _groups(
-    device: str, threads: int | None
+    device: str, threads: int | None, options_of_slides: SlideBenchOptions
 ) -> dict[str, Callable[[], Iterable[Measurement]]]:
     def measure_imports() -> Iterable[Measurement]:
         from napari_segmoe.cli.bench_import import measure_imports as measure
@@ -113,10 +141,16 @@ def _groups(
 
         return measure()
 
+    def measure_slide_view() -> Iterable[Measurement]:
+        from napari_segmoe.cli.bench_slide_view import measure_slide_view as measure
+
+        return measure(device, threads, options_of_slides)
+
     return {
         "import": measure_imports,
         "click": measure_click,
         "precision": measure_precision,
         "networks": measure_networks,
         "window": measure_window,
+        "slide-view": measure_slide_view,
     }

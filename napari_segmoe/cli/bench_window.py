@@ -31,7 +31,7 @@ def measure_window() -> list[Measurement]:
         One a promised figure; where no window can be opened they have no value,
         and the note says why.
     """
-    command = [*_virtual_display(), sys.executable, "-m", _MODULE]
+    command = [*virtual_display(), sys.executable, "-m", _MODULE]
     try:
         answer = subprocess.run(
             command, capture_output=True, text=True, timeout=_SECONDS, check=False
@@ -65,7 +65,7 @@ def _nothing(reason: str) -> list[Measurement]:
     ]
 
 
-def _virtual_display() -> list[str]:
+def virtual_display() -> list[str]:
     """Return the words that give a child a display where there is none."""
     if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY"):
         return []

@@ -72,7 +72,7 @@ def main() -> None:
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 
-class _Ticker:
+class GapTicker:
     """Notes when a timer of the window's thread fired."""
 
     def __init__(self) -> None:
@@ -118,20 +118,20 @@ def _measure_here(weights: str, *, without_model: bool) -> dict[str, Any]:
     phantom = make_breast_phantom(1)
     viewer = napari.Viewer(show=True)
     viewer.add_image(phantom.image, metadata={"modality": "ultrasound"})
-    _wait_until(lambda: False, IDLE_MS / 1000)  # first paint of window and image
+    wait_until(lambda: False, IDLE_MS / 1000)  # first paint of window and image
     load = _load_nothing if without_model else load_torch_predictor
     start = time.perf_counter()
     dock = make_main_widget(viewer, load_predictor=load, weights=weights)
     viewer.window.add_dock_widget(dock, name="SegMoE", area="right")
     dock_opens_s = time.perf_counter() - start
     session = dock.session
-    ticker = _Ticker()
-    _wait_until(lambda: session.model.is_loaded or session.model.has_failed)
+    ticker = GapTicker()
+    wait_until(lambda: session.model.is_loaded or session.model.has_failed)
     cold_s = time.perf_counter() - start
     gaps = ticker.take_gaps_ms()
     if without_model:
         return {"largest_gap_without_model_ms": float(gaps.max(initial=0))}
-    _wait_until(lambda: False, IDLE_MS / 1000)
+    wait_until(lambda: False, IDLE_MS / 1000)
     idle = ticker.take_gaps_ms() - TICK_MS
     clicks_s = _click(session, phantom.mask)
     late = ticker.take_gaps_ms() - TICK_MS
@@ -161,12 +161,12 @@ def _click(session: Any, truth: NDArray[np.bool_]) -> list[float]:
     for y, x in generator.choice(inside, CLICKS):
         start = time.perf_counter()
         session.prompting.add_click(float(y), float(x))
-        _wait_until(lambda: not session.is_busy)
+        wait_until(lambda: not session.is_busy)
         seconds.append(time.perf_counter() - start)
     return seconds
 
 
-def _wait_until(is_met: Any, seconds: float = PATIENCE_S) -> None:
+def wait_until(is_met: Any, seconds: float = PATIENCE_S) -> None:
     """Run the event loop until ``is_met``, at most ``seconds``."""
     from qtpy.QtCore import QEventLoop, QTimer
 

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
 SAMPLES = (
     ("phantom_malignant", "Breast ultrasound phantom"),
-    ("synthetic_slide", "Slide of glands"),
+    ("he_slide", "Slide of glands"),
     ("immunohistochemistry", "Immunohistochemistry"),
 )
 

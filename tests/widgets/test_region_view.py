@@ -1,15 +1,19 @@
 """Views of a slide follow the session's regions, and act on them."""
 
+from pathlib import Path
+
 import pytest
 from napari._qt.qt_resources import get_stylesheet
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+import napari_segmoe
 from napari_segmoe.session.slide_scene import RegionChoice, SpacingSource
 from napari_segmoe.types import RegionEstimate, RegionProgress
 from napari_segmoe.viewer.layers import LayerSync
 from napari_segmoe.widgets import region_texts
+from napari_segmoe.widgets.empty_view import SAMPLES
 from napari_segmoe.widgets.main_widget import MainWidget
 from napari_segmoe.widgets.objects_model import COLUMNS, REGION_COLUMN
 from napari_segmoe.widgets.objects_view import ObjectsView
@@ -254,6 +258,12 @@ def test_the_dock_shows_its_tabs_for_a_slide_without_a_region(qtbot, tmp_path):
     assert dock._pages.currentWidget() is dock.tabs
     session.regions.close_slide()
     assert dock._pages.currentWidget() is dock._empty
+
+
+def test_the_samples_of_the_empty_dock_are_in_the_manifest():
+    manifest = Path(napari_segmoe.__file__).with_name("napari.yaml").read_text("utf-8")
+    for key, _ in SAMPLES:
+        assert f"key: {key}\n" in manifest
 
 
 def objects_of_two_regions(qtbot, tmp_path):

@@ -1,6 +1,7 @@
 """Open a slide, whatever file holds it; its content, not its name, says which."""
 
 import logging
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -125,7 +126,7 @@ def _open_tiff(path: Path) -> SlideSource:
 
     vendor = _vendor(path)
     if vendor in {None, _GENERIC}:
-        return open_tiff_slide(path, notes=_missing_openslide(path))
+        return open_tiff_slide(path, notes=_why_tifffile(path))
     try:
         return open_with_openslide(path)
     except SlideError as refusal:
@@ -176,25 +177,38 @@ def _vendor(path: Path) -> str | None:
         return None
 
 
-def _missing_openslide(path: Path) -> tuple[str, ...]:
-    if openslide_version() is not None or not _is_vendor_name(path):
+def _why_tifffile(path: Path) -> tuple[str, ...]:
+    """Say why OpenSlide does not read a scanner's file, where that is so."""
+    if not _tiff_says(path, _is_scanner_tiff):
         return ()
+    if openslide_version() is None:
+        return (
+            "tifffile reads this slide, as OpenSlide is not installed; "
+            f"`{INSTALL_SLIDES}` installs it.",
+        )
     return (
-        "tifffile reads this slide, as OpenSlide is not installed; "
-        f"`{INSTALL_SLIDES}` installs it.",
+        "tifffile reads this slide, as OpenSlide does not know it: a part of the file "
+        "may be missing.",
     )
 
 
 def _is_tiff_slide(path: Path) -> bool:
     if _vendor(path) not in {None, _GENERIC}:
         return True
+    return _tiff_says(path, _is_scanner_tiff, _has_levels, _is_large)
+
+
+def _tiff_says(path: Path, *questions: Callable[[Any], bool]) -> bool:
+    """Whether any question about a TIFF file is answered yes; a damaged one says no."""
     import struct
 
     import tifffile
 
+    # Whoever opens the file says what is wrong with it; its log would say it too.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         with tifffile.TiffFile(path) as tiff:
-            return _is_scanner_tiff(tiff) or _has_levels(tiff) or _is_large(tiff)
+            return any(question(tiff) for question in questions)
     except (
         tifffile.TiffFileError, struct.error, OSError, ValueError, KeyError, IndexError,
         RuntimeError, TypeError, ArithmeticError, SyntaxError, AttributeError,

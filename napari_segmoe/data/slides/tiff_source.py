@@ -1,5 +1,6 @@
 """Slides in TIFF files: OME-TIFF, SubIFDs, reduced pages, Aperio; tile by tile."""
 
+import logging
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,15 +62,18 @@ class TiffSlide:
 
     def __init__(self, path: Path, *, notes: tuple[str, ...] = ()) -> None:
         self._path = path
-        with _one_sentence(path):
-            self._tiff = tifffile.TiffFile(path)
-            self._tiff_levels, stack_notes = find_levels(path.name, self._tiff)
+        # A cut file is read as far as it goes; a note or sentence says so, not a log.
+        logging.getLogger("tifffile").addHandler(logging.NullHandler())
+        with _one_sentence(path), tifffile.TiffFile(path) as tiff:
+            self._tiff_levels, stack_notes = find_levels(path.name, tiff)
             for level in self._tiff_levels:
                 _check_level(path, level)
+                level.keyframe.init_decode()
             page = self._tiff_levels[0].keyframe
-            stated = _stated_um(self._tiff, page)
+            stated, bits = _stated_um(tiff, page), _significant_bits(tiff)
+            profile = _profile(page)
             self._reader = TileReader(path)
-        self._spacing_um, spacing_notes = sensible_spacing(stated)
+        self._spacing_um, spacing_notes = sensible_spacing(_stated_um(self._tiff, page))
         base = self._tiff_levels[0].shape
         height, width = self._tiff_levels[0].tile_yx
         self._cache = TileCache(max(_KEPT_BYTES, height * width * 3))
@@ -77,15 +81,20 @@ class TiffSlide:
             SlideLevel(one.shape, downsample_yx(base, one.shape), one.tile_yx)
             for one in self._tiff_levels
         )
-        self._profile, profile_notes = usable_profile(_profile(page))
-        self._colours, colour_notes = colours_of(
-            page, self._sampled_tiles(), significant_bits=_significant_bits(self._tiff)
-        )
+        self._profile, profile_notes = usable_profile(profile)
+        bits = _significant_bits(self._tiff)
+        self._metadata = {"compression": tifffile.COMPRESSION(page.compression).name}
+        self._reader = TileReader(self._path)
+        try:
+            self._colours, colour_notes = colours_of(
+                page, self._sampled_tiles(), significant_bits=bits
+            )
+        except SlideError:
+            self._reader.close()
+            raise
         self._notes = (
             *notes, *stack_notes, *spacing_notes, *colour_notes, *profile_notes,
         )  # fmt: skip
-        compression = tifffile.COMPRESSION(page.compression).name
-        self._metadata = {"compression": compression}
 
     @property
     def path(self) -> Path:
@@ -151,7 +160,6 @@ class TiffSlide:
 
     def close(self) -> None:
         """Close the file."""
-        self._tiff.close()
         self._reader.close()
         self._cache.clear()
 
@@ -191,9 +199,14 @@ def _one_sentence(path: Path) -> Iterator[None]:
         AttributeError, MemoryError,
     ) as error:  # fmt: skip
         raise SlideError(
-            f"{path.name} is damaged, cut short or an unusual TIFF ({error}). "
+            f"{path.name} is damaged, cut short or an unusual TIFF ({_brief(error)}). "
             "Copy it again."
         ) from error
+
+
+def _brief(error: Exception) -> str:
+    """Return a message without line breaks: tifffile's may show the whole header."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _check_level(path: Path, level: TiffLevel) -> None:

@@ -48,8 +48,8 @@ class RegionHead(nn.Module):
 
         Parameters
         ----------
-        features : tuple of Tensor, (B, c, h, w)
-            Maps of `SegmentationOutput.features`.
+        features : tuple of Tensor, (B, c, h, w) or (1, c, h, w)
+            Maps of `SegmentationOutput.features`; one for many objects of an image.
         embedding : Tensor, (B, D), or None
             `SegmentationOutput.embedding`.
         mask : Tensor, (B, 1, H, W)
@@ -75,19 +75,36 @@ def _pool_inside_and_around(feature: Tensor, mask: Tensor) -> list[Tensor]:
 
 
 def _masked_mean(feature: Tensor, weight: Tensor) -> Tensor:
-    total = (feature * weight).sum(dim=(2, 3))
+    total = torch.einsum("bchw,bhw->bc", feature, weight[:, 0])
     return total / weight.sum(dim=(2, 3)).clamp_min(1e-3)
 
 
 def _ring(mask: Tensor) -> Tensor:
     """Return what dilation by 0.15 diameters adds to ``mask``."""
-    diameter = mask.sum(dim=(1, 2, 3), keepdim=True).clamp_min(0).sqrt()
+    diameter = mask.sum(dim=(1, 2, 3)).clamp_min(0).sqrt()
     steps = (0.15 * diameter).round().clamp(1, _MOST_RING_STEPS)
-    grown = mask
-    for step in range(_MOST_RING_STEPS):
-        wider = F.max_pool2d(grown, 3, stride=1, padding=1)
-        grown = torch.where(steps > step, wider, grown)
+    grown = torch.empty_like(mask)
+    for reach in steps.unique().int().tolist():
+        chosen = steps == reach
+        grown[chosen] = _dilate(_dilate(mask[chosen], reach, dim=2), reach, dim=3)
     return grown - mask
+
+
+def _dilate(mask: Tensor, reach: int, *, dim: int) -> Tensor:
+    """Return the largest value within ``reach`` along a dimension.
+
+    Windows double until they are wide enough: a few operations for any reach.
+    """
+    length, width = mask.shape[dim], 2 * reach + 1
+    padding = (reach, reach) if dim == 3 else (0, 0, reach, reach)
+    grown, side = F.pad(mask, padding), 1
+    while 2 * side <= width:
+        size = grown.shape[dim] - side
+        grown = torch.maximum(grown.narrow(dim, 0, size), grown.narrow(dim, side, size))
+        side *= 2
+    return torch.maximum(
+        grown.narrow(dim, 0, length), grown.narrow(dim, width - side, length)
+    )
 
 
 def _shape_numbers(mask: Tensor) -> Tensor:

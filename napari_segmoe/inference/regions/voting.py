@@ -98,10 +98,7 @@ def score_pieces(
         count = len(some)
         one = replace(
             output,
-            features=tuple(
-                feature[index : index + 1].expand(count, -1, -1, -1)
-                for feature in output.features
-            ),
+            features=tuple(feature[index : index + 1] for feature in output.features),
             embedding=None
             if output.embedding is None
             else output.embedding[index : index + 1].expand(count, -1),

@@ -77,7 +77,7 @@ class RegionStore:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._labels[index] = value
-        self._write(_bounds(index, self.shape))
+        self._write(index_box(index, self.shape))
 
     def close(self) -> None:
         """Write no more; a store without any label is taken from the disk."""
@@ -211,8 +211,17 @@ def _spacing_attribute(spacing_um: Spacing | None) -> dict[str, Any]:
     return {"spacing_um": list(spacing_um) if spacing_um is not None else None}
 
 
-def _bounds(index: Any, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return the box (y0, x0, y1, x1) that holds all pixels of an index."""
+def index_box(index: Any, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the box (y0, x0, y1, x1) that holds all pixels of an index.
+
+    Parameters
+    ----------
+    index : anything numpy takes
+        Two slices, numbers or integer arrays are understood; of any other index
+        all pixels are meant.
+    shape : (H, W)
+        Of the image it points into.
+    """
     if not isinstance(index, tuple) or len(index) != 2:
         return 0, 0, *shape
     (y0, y1), (x0, x1) = (

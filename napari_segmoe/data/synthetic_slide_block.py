@@ -33,15 +33,21 @@ GLASS = (243, 241, 244)
 _HAEMATOXYLIN = (0.92, 1.22, 0.48)  # optical density per unit of stain, (R, G, B)
 _EOSIN = (0.10, 0.62, 0.27)
 _SHARED_UM = 7.0  # nuclei whose centre is nearer to the border are in every block
-_SHARED_PITCH_UM = 13.0
+_SHARED_PITCH_UM = 10.5
 
 
 class TissueKind(StrEnum):
-    """What a block of tissue is."""
+    """What the glands of a block are."""
 
     BENIGN = "benign"
     MALIGNANT = "malignant"
-    STROMA = "stroma"
+
+
+class _Patch(StrEnum):
+    """What lies between the glands of some blocks."""
+
+    NONE = "none"
+    FIBROUS = "fibrous"
     LYMPHOID = "lymphoid"
 
 
@@ -55,13 +61,18 @@ class _Stroma:
     spindles: float
 
 
-_STROMA = {
-    TissueKind.BENIGN: _Stroma(0.50, 0.15, 9.0, 0.30),
-    TissueKind.MALIGNANT: _Stroma(0.55, 0.20, 13.0, 0.75),
-    TissueKind.STROMA: _Stroma(0.66, 0.22, 17.0, 0.85),
-    TissueKind.LYMPHOID: _Stroma(0.45, 0.12, 6.9, 0.08),
+_STROMA: dict[TissueKind | _Patch, _Stroma] = {
+    TissueKind.BENIGN: _Stroma(0.50, 0.15, 9.2, 0.30),
+    TissueKind.MALIGNANT: _Stroma(0.55, 0.20, 11.5, 0.70),
+    _Patch.FIBROUS: _Stroma(0.66, 0.22, 16.0, 0.85),
+    _Patch.LYMPHOID: _Stroma(0.45, 0.12, 6.9, 0.08),
 }
-_HABITS: dict[TissueKind, GlandHabit | None] = {
+# A block's number says what it has; the first of each kind are plain.
+_PATCHES = (
+    _Patch.NONE, _Patch.NONE, _Patch.FIBROUS, _Patch.NONE, _Patch.LYMPHOID,
+    _Patch.FIBROUS, _Patch.NONE,
+)  # fmt: skip
+_HABITS = {
     TissueKind.BENIGN: GlandHabit(
         radius_um=(34, 50), length_um=(10, 120), roughness_um=3, gap_um=16,
         growth_um=11, disorder=0.45, wall_um=(24, 32), tries=900,
@@ -70,8 +81,6 @@ _HABITS: dict[TissueKind, GlandHabit | None] = {
         radius_um=(30, 62), length_um=(30, 160), roughness_um=13, gap_um=8,
         growth_um=15, disorder=1.2, wall_um=(26, 40), tries=900,
     ),
-    TissueKind.STROMA: None,
-    TissueKind.LYMPHOID: None,
 }  # fmt: skip
 
 
@@ -142,11 +151,17 @@ class TissuePainter:
             Chooses one of the endless blocks of that kind.
         """
         random = np.random.default_rng([self._seed, 3, number, *kind.encode()])
+        patch = _PATCHES[number % len(_PATCHES)]
+        share = self._patch_share(random, patch)
         glands = grow_glands(
-            random, self.grid, step_um=self.step_um, habit=_HABITS[kind]
+            random, share > 0.15, step_um=self.step_um, habit=_HABITS[kind]
         )
-        angle, stain = self._paint_stroma(random, kind, glands)
-        nuclei = self._stroma_nuclei(random, kind, glands, angle)
+        angle, stain = self._paint_stroma(
+            random, (_STROMA[kind], _STROMA.get(patch)), share, glands
+        )
+        nuclei = self._stroma_nuclei(random, _STROMA[kind], 1 - share, glands, angle)
+        if patch in _STROMA:
+            nuclei += self._stroma_nuclei(random, _STROMA[patch], share, glands, angle)
         if glands.count:
             self._paint_glands(random, kind, glands, stain)
             nuclei += [
@@ -166,11 +181,25 @@ class TissuePainter:
         pixels = self._develop(random, *stain)
         return TissueBlock(kind, pixels, glands, np.concatenate(centres))
 
+    def _patch_share(self, random: np.random.Generator, patch: _Patch) -> Field:
+        """Return the share of a patch of other tissue in each pixel, 0 to 1."""
+        if patch == _Patch.NONE:
+            return np.zeros((self.grid, self.grid), np.float32)
+        centre = random.uniform(0.4, 0.6, 2) * self._side_um
+        at = (np.arange(self.grid, dtype=np.float32) + 0.5) * self.step_um
+        away = np.hypot((at - centre[0])[:, None], (at - centre[1])[None, :])
+        size = 0.30 if patch == _Patch.FIBROUS else 0.17
+        rough = smooth_noise(random, self.grid, round(self._side_um / 190))
+        edge = self._side_um * (size + 0.09 * rough) - away
+        border = border_distance(self.grid, self.step_um)
+        return smooth_step(np.minimum(edge, border - 30.0) / 60.0)
+
     def _paint_stroma(
-        self, random: np.random.Generator, kind: TissueKind, glands: GlandField
-    ) -> tuple[Field, tuple[Field, Field]]:
+        self, random: np.random.Generator, looks: tuple[_Stroma, _Stroma | None],
+        share: Field, glands: GlandField,
+    ) -> tuple[Field, tuple[Field, Field]]:  # fmt: skip
         """Return the directions of the fibres, and maps of both stains."""
-        look = _STROMA[kind]
+        main, other = looks[0], looks[1] or looks[0]
         shift = random.integers(0, self.grid, 2)
         own = [np.roll(field, shift, (0, 1)) for field in self._strands[1]]
         if random.random() < 0.5:
@@ -179,9 +208,11 @@ class TissuePainter:
         angle = np.where(weight > 0.5, own[1], self._strands[0][1])
         strands = own[0] * weight + self._strands[0][0] * (1 - weight)
         far = smooth_step(border_distance(self.grid, self.step_um) / 80)
-        base = 0.5 + (look.eosin - 0.5) * far
+        base = main.eosin + (other.eosin - main.eosin) * share
+        base = 0.5 + (base - 0.5) * far
+        strength = main.strands + (other.strands - main.strands) * share
         patches = smooth_noise(random, self.grid, round(self._side_um / 40)) * weight
-        eosin = base + (0.15 + (look.strands - 0.15) * far) * strands + 0.07 * patches
+        eosin = base + (0.15 + (strength - 0.15) * far) * strands + 0.07 * patches
         if glands.count:
             wall = glands.distance_um
             eosin += 0.16 * np.exp(-(((wall + 2.0) / 1.6) ** 2))
@@ -247,23 +278,22 @@ class TissuePainter:
         self._stamps.draw(stain[0], shrunken, random, wrap=False)
 
     def _stroma_nuclei(
-        self, random: np.random.Generator, kind: TissueKind, glands: GlandField,
-        angle: Field,
+        self, random: np.random.Generator, look: _Stroma, share: Field,
+        glands: GlandField, angle: Field,
     ) -> list[CellParts]:  # fmt: skip
-        """Return the nuclei between the glands."""
-        look = _STROMA[kind]
+        """Return the nuclei between the glands, in a share of the tissue."""
         parts = self._scatter(
             random, look.pitch_um, look.spindles, angle, near_border=False
         )
         border = border_distance(self.grid, self.step_um)
         crowd = smooth_noise(random, self.grid, round(self._side_um / 110))
-        share = min((look.pitch_um / _SHARED_PITCH_UM) ** 2, 1.0)
-        inner = smooth_step(border / 150 + 0.25 * crowd - 0.3)
-        chance = share + (1 - share) * inner
+        usual = min((look.pitch_um / _SHARED_PITCH_UM) ** 2, 1.0)
+        inner = smooth_step(border / 30 + 0.6 * crowd)
+        chance = share * (usual + (1 - usual) * inner)
         kept = []
         for some in parts:
             here = tuple((some.centres_um // self.step_um).astype(int).T)
-            free = glands.distance_um[here] < (-4.5 if some.kind != "red" else -4)
+            free = glands.distance_um[here] < -4.5
             free &= random.random(len(free)) < chance[here]
             kept.append(CellParts(some.kind, some.centres_um[free], some.angles[free]))
         return kept

@@ -70,25 +70,24 @@ class GlandField:
 
 
 def grow_glands(
-    random: np.random.Generator, size: int, *, step_um: float, habit: GlandHabit | None
-) -> GlandField:
+    random: np.random.Generator, keep_out: NDArray[np.bool_], *, step_um: float,
+    habit: GlandHabit,
+) -> GlandField:  # fmt: skip
     """Put glands into a square block; they do not touch each other or its border.
 
     Parameters
     ----------
     random : Generator
-    size : int
-        Side of the grid.
+    keep_out : (n, n) bool
+        Where no gland begins to grow, on the grid.
     step_um : float
-        Its pitch.
-    habit : GlandHabit or None
-        None makes tissue without glands.
+        Pitch of the grid.
+    habit : GlandHabit
     """
+    size = len(keep_out)
     nothing = np.full((size, size), -100.0, np.float32)
     none = GlandField(nothing, np.zeros((size, size), np.int32), nothing * 0)
-    if habit is None:
-        return none
-    owner = _place_tubes(random, size, step_um, habit)
+    owner = _place_tubes(random, keep_out, step_um, habit)
     if not owner.any():
         return none
     mask, owner = _fill_room(random, owner, step_um, habit)
@@ -105,13 +104,15 @@ def border_distance(size: int, step_um: float) -> Field:
 
 
 def _place_tubes(
-    random: np.random.Generator, size: int, step_um: float, habit: GlandHabit
-) -> NDArray[np.int32]:
+    random: np.random.Generator, keep_out: NDArray[np.bool_], step_um: float,
+    habit: GlandHabit,
+) -> NDArray[np.int32]:  # fmt: skip
     """Return seeds of glands: bent tubes, each tried at a random place."""
+    size = len(keep_out)
     owner = np.zeros((size, size), np.int32)
     side_um = size * step_um
     rough = smooth_noise(random, size, round(side_um / 26)) * habit.roughness_um
-    near_border = border_distance(size, step_um) < BORDER_UM + habit.gap_um
+    closed = keep_out | (border_distance(size, step_um) < BORDER_UM + 3.0)
     main = random.uniform(0, np.pi)
     tries = round(habit.tries * (side_um / 1000) ** 2)
     count = 0
@@ -129,8 +130,9 @@ def _place_tubes(
             continue
         window, distance = _tube(centre, radius, length, angle, bend, size, step_um)
         distance = distance + rough[window] * min(1.0, radius / 30)
-        taken = (owner[window] > 0) | near_border[window]
-        if taken[distance < habit.gap_um].any():
+        if (owner[window] > 0)[distance < habit.gap_um].any():
+            continue
+        if closed[window][distance < 0].any():
             continue
         count += 1
         owner[window][distance < 0] = count

@@ -12,12 +12,7 @@ from napari_segmoe.data.synthetic_slide_texture import Field, enlarge
 GLASS_BLOCK = -1
 _LARGEST_BLOCK_UM = 1250.0
 _SURE_UM = 40.0  # an island's edge wanders less than this
-_MOST = {
-    TissueKind.BENIGN: 14,
-    TissueKind.MALIGNANT: 14,
-    TissueKind.STROMA: 4,
-    TissueKind.LYMPHOID: 3,
-}
+_MOST = 17  # blocks of a kind in the library
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,10 +128,15 @@ def _lay_islands(
     y = np.minimum(np.arange(shape[0]) + 0.5, slide[0] - np.arange(shape[0]) - 0.5)
     x = np.minimum(np.arange(shape[1]) + 0.5, slide[1] - np.arange(shape[1]) - 0.5)
     border = np.minimum(y[:, None], x[None, :])
-    margin = max(40.0 / pitch_um, 0.02 * min(slide))
-    field += 2.2 * np.clip(border / (2.5 * grain), 0, 1)
+    margin = max(45.0 / pitch_um, 0.02 * min(slide))
+    bulge = ndimage.gaussian_filter(random.standard_normal(shape), max(grain / 5, 0.7))
+    # the margin is uneven too: no island ends in a straight line
+    even = border - margin - np.abs(bulge / bulge.std()) * 0.16 * grain
+    field += 3.0 * np.clip(even / (2.0 * grain), -1, 1)
     field[border < margin] = -np.inf
-    wanted = min(round(share * slide[0] * slide[1]), int((border >= margin).sum()))
+    if share < 0.8:
+        field[even < 0] = -np.inf
+    wanted = min(round(share * slide[0] * slide[1]), int(np.isfinite(field).sum()))
     level = np.partition(field.ravel(), field.size - wanted)[field.size - wanted]
     mask = _without_crumbs(field >= level, (0.35 * grain) ** 2)
     mask = ~_without_crumbs(~mask, (0.2 * grain) ** 2)
@@ -165,7 +165,7 @@ def _choose_blocks(
     members: dict[TissueKind, list[int]] = {}
     for kind in TissueKind:
         wanted = kinds.count(kind)
-        unique = wanted if wanted <= 3 else min(3 + wanted // 12, _MOST[kind])
+        unique = wanted if wanted <= 3 else min(3 + wanted // 8, _MOST)
         members[kind] = list(range(len(library), len(library) + unique))
         library += [(kind, number) for number in range(unique)]
     choice = np.full(has_tissue.shape, GLASS_BLOCK, np.int64)
@@ -194,12 +194,4 @@ def _choose_kinds(
     rank[order] = np.arange(count)
     solid = int((depth > 60.0).sum()) or count
     is_malignant = rank >= count - max(round(0.42 * solid), int(solid > 1))
-    kinds = [TissueKind.MALIGNANT if m else TissueKind.BENIGN for m in is_malignant]
-    if count >= 16:
-        lot = random.random(count)
-        for index in range(count):
-            if lot[index] < 0.13:
-                kinds[index] = TissueKind.STROMA
-            elif lot[index] < 0.17:
-                kinds[index] = TissueKind.LYMPHOID
-    return kinds
+    return [TissueKind.MALIGNANT if m else TissueKind.BENIGN for m in is_malignant]

@@ -2,6 +2,7 @@
 
 import struct
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class TileReader:
     def __init__(self, path: Path) -> None:
         self._name = path.name
         self._file = path.open("rb")
+        weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
 
     def close(self) -> None:

@@ -100,9 +100,9 @@ SLIDES = """Made by
     segmoe bench slide-view --slide big.ome.tif --json > benchmarks/slides.bench.json
 
 Without `--slide` such a slide is made once, in the cache folder. Memory is resident
-memory: its largest sum over window and predictor process while slide and dock open and the
-first click is answered, less that of an empty viewer before. Lateness is that of a 10 ms
-timer of the window's thread; the camera moves every 40 ms.
+memory: its largest sum over window and predictor process while slide and dock open and
+the first click is answered, less that of an empty viewer before. Lateness is that of a
+10 ms timer of the window's thread; the camera moves every 40 ms.
 """
 OF_SLIDES = ("slide", "region")  # words in the names of their figures
 

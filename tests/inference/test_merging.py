@@ -1,6 +1,13 @@
 import numpy as np
+import pytest
+from scipy import ndimage
 
-from napari_segmoe.inference.merging import component_under, merge_click
+from napari_segmoe.inference.merging import (
+    component_under,
+    merge_click,
+    pull_outline,
+    reach_of_pull,
+)
 from napari_segmoe.types import Click
 
 
@@ -94,3 +101,66 @@ def test_the_outline_never_moves_into_locked_pixels():
     merged = merge_click(previous, previous, Click(48, 65), locked=locked)
     assert merged[48, 64]
     assert not (merged & locked).any()
+
+
+def _pulled_in_the_whole_image(previous, merged, click, least_px):
+    """Return what `pull_outline` says, computed over all pixels at once."""
+    row, column = round(click.y), round(click.x)
+    if previous[row, column] == click.positive:
+        return merged
+    inside = ndimage.distance_transform_edt(previous)
+    outside = ndimage.distance_transform_edt(~previous)
+    size = np.sqrt(max(previous.sum(), 1) / np.pi)
+    found = (outside if click.positive else inside)[row, column]
+    if found > size and merged[row, column] == click.positive:
+        return merged
+    d = max(min(found, size), least_px, 1.0)
+    y, x = np.ogrid[: merged.shape[0], : merged.shape[1]]
+    away = (y - click.y) ** 2 + (x - click.x) ** 2
+    move = 2 * d * np.exp(-away / (4.5 * d**2))
+    if click.positive:
+        pulled = merged | (inside - outside + move > 0) | (away <= d**2)
+    else:
+        pulled = merged & (inside - outside - move > 0) & (away > d**2)
+    blurred = ndimage.gaussian_filter(pulled.astype(np.float32), max(0.06 * size, 0.5))
+    smoothed = np.where(away <= (3 * d) ** 2, blurred > 0.5, pulled)
+    smoothed[row, column] = click.positive
+    return smoothed
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_pulling_looks_no_further_than_it_must(seed):
+    rng = np.random.default_rng(seed)
+    noise = ndimage.gaussian_filter(rng.random((2, 300, 260)), (0, 9, 9))
+    previous, merged = noise > np.median(noise)
+    for _ in range(6):
+        y, x = rng.integers(0, (300, 260))
+        click = Click(float(y), float(x), positive=bool(rng.random() < 0.5))
+        least_px = float(rng.choice([0, 4, 15]))
+        found = pull_outline(previous, merged, click, least_px=least_px)
+        expected = _pulled_in_the_whole_image(previous, merged, click, least_px)
+        assert (found == expected).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_pull_ends_where_it_is_said_to(seed):
+    rng = np.random.default_rng(seed)
+    noise = ndimage.gaussian_filter(rng.random((300, 260)), 12)
+    previous = noise > np.median(noise)
+    y, x = rng.integers(0, (300, 260))
+    click = Click(float(y), float(x), positive=not previous[y, x])
+    reach = reach_of_pull(previous, click.y, click.x, least_px=5)
+    changed = np.argwhere(
+        pull_outline(previous, previous, click, least_px=5) != previous
+    )
+    assert len(changed)
+    assert np.abs(changed - (y, x)).max() <= reach
+
+
+def test_a_click_where_nothing_was_moves_no_distant_pixel():
+    nothing = np.zeros((200, 200), bool)
+    click = Click(4.0, 4.0)
+    found = pull_outline(nothing, nothing, click, least_px=6)
+    assert found[4, 4]
+    rows, columns = np.nonzero(found)
+    assert np.hypot(rows - 4, columns - 4).max() < 25

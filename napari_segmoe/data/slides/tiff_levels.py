@@ -68,7 +68,10 @@ def find_levels(name: str, tiff: Any) -> tuple[list[TiffLevel], tuple[str, ...]]
     """
     series = [one for one in tiff.series if _is_picture(one)]
     if not series:
-        raise SlideError(f"{name} holds no picture that could be a slide.")
+        raise SlideError(
+            f"{name} holds no picture that could be a slide: it is cut short, damaged "
+            "or of another kind. Copy it again."
+        )
     first = max(series, key=lambda one: _area(one.keyframe))
     found = [_stack(level) for level in first.levels if _is_picture(level)]
     if len(found) == 1:

@@ -26,6 +26,7 @@ from napari_segmoe.types import Spacing
 _LARGEST_TILE_BYTES = 1_200_000_000
 _KEPT_BYTES = 64 << 20
 _SAMPLED_TILES = 16
+_logger = logging.getLogger(__name__)
 
 
 def open_tiff_slide(path: Path, *, notes: tuple[str, ...] = ()) -> "TiffSlide":
@@ -73,7 +74,7 @@ class TiffSlide:
             stated, bits = _stated_um(tiff, page), _significant_bits(tiff)
             profile = _profile(page)
             self._reader = TileReader(path)
-        self._spacing_um, spacing_notes = sensible_spacing(_stated_um(self._tiff, page))
+        self._spacing_um, spacing_notes = sensible_spacing(stated)
         base = self._tiff_levels[0].shape
         height, width = self._tiff_levels[0].tile_yx
         self._cache = TileCache(max(_KEPT_BYTES, height * width * 3))
@@ -82,16 +83,10 @@ class TiffSlide:
             for one in self._tiff_levels
         )
         self._profile, profile_notes = usable_profile(profile)
-        bits = _significant_bits(self._tiff)
         self._metadata = {"compression": tifffile.COMPRESSION(page.compression).name}
-        self._reader = TileReader(self._path)
-        try:
-            self._colours, colour_notes = colours_of(
-                page, self._sampled_tiles(), significant_bits=bits
-            )
-        except SlideError:
-            self._reader.close()
-            raise
+        self._colours, colour_notes = colours_of(
+            page, self._sampled_tiles(), significant_bits=bits
+        )
         self._notes = (
             *notes, *stack_notes, *spacing_notes, *colour_notes, *profile_notes,
         )  # fmt: skip
@@ -181,7 +176,10 @@ class TiffSlide:
         columns = -(-level.shape[1] // level.tile_yx[1])
         step = max(rows * columns // _SAMPLED_TILES, 1)
         for number in range(0, rows * columns, step):
-            yield self._reader.tile(level, number // columns, number % columns)
+            try:
+                yield self._reader.tile(level, number // columns, number % columns)
+            except SlideError as error:  # said when that tile is to be shown
+                _logger.info("A tile that colours are judged by: %s", error)
 
 
 @contextmanager

@@ -170,7 +170,7 @@ def box_around(
     edges = []
     for centre, step, size in zip((y, x), step_yx, scene.shape, strict=True):
         length = min(REGION_SIDE_PX * step, float(size))
-        first = min(max(round(centre + 0.5 - length / 2), 0), size - length)
+        first = min(max(float(round(centre + 0.5 - length / 2)), 0.0), size - length)
         edges.append((first, first + length))
     (y0, y1), (x0, x1) = edges
     return y0, x0, y1, x1

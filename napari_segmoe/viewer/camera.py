@@ -38,6 +38,16 @@ def look_at(
         camera.zoom = float(np.min(np.asarray(canvas.size) / (sides * room)))
 
 
+def look_at_box(
+    viewer: Any, layer: Layer, box: tuple[int, int, int, int], *, room: float = ROOM
+) -> None:
+    """Bring a box (y0, x0, y1, x1) of a layer's pixels to the middle of the canvas."""
+    y0, x0, y1, x1 = box
+    corners = [layer.data_to_world((y, x)) for y in (y0, y1) for x in (x0, x1)]
+    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
+    look_at(viewer, low[-2:], high[-2:], room=room)
+
+
 def field_of_view(viewer: Any, layer: Layer) -> tuple[float, float, float, float]:
     """Return the box of a layer's data that the 2-D canvas shows.
 

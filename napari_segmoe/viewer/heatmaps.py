@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import numpy as np
 from napari.layers import Image, Layer, Shapes
 from psygnal import Signal
 
@@ -20,7 +19,6 @@ from napari_segmoe.viewer.heatmap_drawing import (
 from napari_segmoe.viewer.keys import bind_keys
 from napari_segmoe.viewer.layers import LayerSync
 from napari_segmoe.viewer.our_layers import is_ours
-from napari_segmoe.viewer.placement import place_like
 from napari_segmoe.viewer.removals import Removals
 
 LAYER_KINDS = ("map", "categories")
@@ -93,12 +91,10 @@ class HeatmapLayers:
                 self._session.explaining.show(key, is_shown=False)
 
     def _on_mouse_moved(self, viewer: Any, event: Any) -> None:
-        image = self._sync.image_layer
-        if image is None:
+        if self._sync.image_layer is None:
             return
-        y, x = np.round(np.asarray(image.world_to_data(event.position), float))[-2:]
-        is_inside = self._session.require_image().contains(y, x)
-        self.pointed_at.emit((int(y), int(x)) if is_inside else None)
+        point = self._sync.pixel_at(event.position)
+        self.pointed_at.emit(tuple(map(round, point)) if point else None)
 
     def _on_image_changed(self, _: object) -> None:
         self._remove(tuple(self._maps))
@@ -116,7 +112,7 @@ class HeatmapLayers:
     def _on_image_placed(self, image: Image | None) -> None:
         if image is None:
             return
-        placing = place_like(image)
+        placing = self._sync.placing()
         for layer in (*self._maps.values(), *self._lines.values()):
             layer.units, layer.affine = placing["units"], placing["affine"]
         self._show(is_newer=False)
@@ -136,7 +132,7 @@ class HeatmapLayers:
                 self._update(key, explanation)
 
     def _add(self, key: str, explanation: Explanation) -> None:
-        placing = place_like(self._image())
+        placing = self._sync.placing()
         opacity = self._session.explaining.opacity
         layer = make_heatmap(explanation, placing, opacity=opacity)
         layer.metadata["opacity"] = opacity
@@ -146,7 +142,7 @@ class HeatmapLayers:
 
     def _add_line(self, key: str, explanation: Explanation) -> None:
         if has_zero_line(explanation) and key not in self._refused_lines:
-            self._lines[key] = make_zero_line(explanation, place_like(self._image()))
+            self._lines[key] = make_zero_line(explanation, self._sync.placing())
             self._insert(self._lines[key])
 
     def _update(self, key: str, explanation: Explanation) -> None:

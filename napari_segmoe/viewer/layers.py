@@ -2,35 +2,48 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Points
+from napari.layers import Image, Layer, Points
 from psygnal import Signal
 
 from napari_segmoe.errors import SegmoeError
+from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.options import SegmentOptions
 from napari_segmoe.session.session import Session
-from napari_segmoe.types import Box, Prediction, Prompts, Stroke
-from napari_segmoe.viewer import drawing
-from napari_segmoe.viewer.camera import ROOM, look_at
+from napari_segmoe.types import Prediction, Prompts
+from napari_segmoe.viewer.camera import ROOM, look_at_box
 from napari_segmoe.viewer.gestures import Gestures
 from napari_segmoe.viewer.keys import bind_keys
+from napari_segmoe.viewer.object_layers import ObjectLayers
 from napari_segmoe.viewer.our_layers import (
     BOXES,
+    FRAMES,
     OBJECTS,
     PREDICTION,
     PROMPTS,
     STROKES,
-    is_ours,
+    is_image,
     make_layer,
 )
 from napari_segmoe.viewer.placement import make_session_image, place_like
-from napari_segmoe.viewer.prompt_drawing import show_box, show_clicks, show_strokes
+from napari_segmoe.viewer.prediction_drawing import (
+    is_run_shown,
+    redraw_outlines,
+    show_colours,
+    show_prediction,
+)
+from napari_segmoe.viewer.prompt_layers import PromptLayers
 from napari_segmoe.viewer.removals import Removals
+from napari_segmoe.viewer.slide_layers import SlideLayers
+from napari_segmoe.viewer.slide_placement import (
+    make_scene,
+    pixel_at,
+    place_on,
+)
 
-BOTTOM_TO_TOP = (OBJECTS, PREDICTION, BOXES, STROKES, PROMPTS)
+BOTTOM_TO_TOP = (FRAMES, OBJECTS, PREDICTION, BOXES, STROKES, PROMPTS)
 TRANSFORM_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
@@ -55,9 +68,11 @@ class LayerSync:
         self._image: Image | None = None
         self._layers: dict[str, Layer] = {}
         self._refused: Image | None = None  # said already what is wrong with it
-        self._shown = Prompts()  # what the prompt layers show
         self._is_ours = False  # we change layers ourselves: ignore their events
-        self._gestures = Gestures(session)
+        self._slide = SlideLayers(viewer, session, self._require, self._redraw_lines)
+        self._objects = ObjectLayers(session, self._insert)
+        self._prompts = PromptLayers(session, self._require)
+        self._gestures = Gestures(session, self._slide)
         # viewer -> session
         # last, after napari's own list has taken the change in
         active = viewer.layers.selection.events.active
@@ -74,7 +89,11 @@ class LayerSync:
         session.classes_changed.connect(self._on_classes_changed)
         session.options_changed.connect(self._on_options_changed)
         session.explaining_changed.connect(self._on_options_changed)
-        session.selection_changed.connect(self._on_selection_changed)
+        session.selection_changed.connect(self._objects.follow_selection)
+        session.image_changed.connect(self._on_image_changed)
+        session.regions.regions_changed.connect(self._on_regions_changed)
+        session.regions.target_changed.connect(self._slide.show_frames)
+        session.regions.progress_changed.connect(self._on_progress_changed)
         self.choose_first_image()
 
     @property
@@ -104,13 +123,15 @@ class LayerSync:
             self._image = image
             for name in TRANSFORM_EVENTS:
                 getattr(image.events, name).connect(self._on_transform_changed)
+            self._slide.follow(image if image.multiscale else None)
             self._show_all()
+        else:
+            self._session.regions.close_slide()
 
     def activate_prompts(self) -> None:
         """Select the prompts layer, so that clicks and keys reach it.
 
-        Not done within the events of a layer that is being added: napari's list
-        would go on to show that one as selected.
+        Not within the events of a layer that is added: napari would show that one.
         """
         if self._image is not None:
             with self._changing():
@@ -120,9 +141,8 @@ class LayerSync:
     def zoom_to(self, object_id: int) -> None:
         """Bring an object to the middle of the canvas, with room around it."""
         record = self._session.annotation.find(object_id)
-        if record is None or self._image is None:
-            return
-        self._look_at(record.measured.box)
+        if record is not None and self._image is not None:
+            self._look_at(record.measured.box)
 
     def zoom_to_image(self) -> None:
         """Bring all of the image, or of the slide's region, into view."""
@@ -131,11 +151,18 @@ class LayerSync:
             self._look_at((0, 0, *image.shape), room=1.1)
 
     def _look_at(self, box: tuple[int, int, int, int], room: float = ROOM) -> None:
-        y0, x0, y1, x1 = box
-        layer = self._require(PROMPTS)
-        corners = [layer.data_to_world((y, x)) for y in (y0, y1) for x in (x0, x1)]
-        low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-        look_at(self._viewer, low[-2:], high[-2:], room=room)
+        look_at_box(self._viewer, self._require(PROMPTS), box, room=room)
+
+    def placing(self) -> dict[str, Any]:
+        """Return the keywords that put a 2-D layer onto the session's image."""
+        assert self._image is not None, "layers of ours lie on an image"
+        return place_on(self._image, self._session.image)
+
+    def pixel_at(self, position: Any) -> tuple[float, float] | None:
+        """Return the pixel of the session's image at a world position, or None."""
+        if self._image is None or self._session.image is None:
+            return None
+        return pixel_at(self._image, self._session.image, position)
 
     def flash_prediction(self, *, visible: bool) -> None:
         """Show or hide the prediction, while a key is held."""
@@ -154,7 +181,8 @@ class LayerSync:
 
     def close(self) -> None:
         """Let go of viewer and session; the layers stay."""
-        self._leave_image()
+        self._leave_image(removes=False)
+        self._slide.close()
         self._removals.close()
         layers = self._viewer.layers
         layers.selection.events.active.disconnect(self._on_active_changed)
@@ -164,20 +192,26 @@ class LayerSync:
 
     def _open(self, image: Image) -> bool:
         try:
-            chosen = make_session_image(image, self._viewer.dims.current_step)
+            if image.multiscale:
+                self._session.regions.open_slide(make_scene(image))
+            else:
+                chosen = make_session_image(image, self._viewer.dims.current_step)
+                self._session.choose_image(chosen)
         except SegmoeError as error:
             self._session.report(error)
             self._refused = image
             return False
-        self._session.choose_image(chosen)
         return True
 
-    def _leave_image(self) -> None:
+    def _leave_image(self, *, removes: bool = True) -> None:
         if self._image is None:
             return
         for name in TRANSFORM_EVENTS:
             getattr(self._image.events, name).disconnect(self._on_transform_changed)
-        self._image = None
+        was_slide, self._image = self._image.multiscale, None
+        self._slide.follow(None)
+        if was_slide and removes:
+            self._remove_ours()
         self.image_placed.emit(None)
 
     def _on_active_changed(self, event: Any) -> None:
@@ -191,12 +225,14 @@ class LayerSync:
 
     def _on_layer_removed(self, event: Any) -> None:
         removed = event.value
+        self._objects.forget(removed)
         for role, layer in tuple(self._layers.items()):
             if layer is removed:
                 del self._layers[role]
-                self._shown = Prompts()
+                self._prompts.forget()
         if removed is self._image:
             self._leave_image()
+            self._session.regions.close_slide()
             self._session.close_image()
             self._remove_ours()
             self.choose_first_image()
@@ -206,78 +242,71 @@ class LayerSync:
         if image is not None and image.ndim > 2 and self._open(image):
             self._show_all()
 
-    def _on_transform_changed(self, event: Any = None) -> None:
-        if self._image is None:
+    def _on_image_changed(self, image: SessionImage | None) -> None:
+        is_region = image is not None and image.region is not None
+        if is_region and self._image is not None and self._image.multiscale:
+            self._show_all()
+
+    def _on_regions_changed(self) -> None:
+        if self._image is not None and self._image.multiscale:
+            self._slide.show_frames()
+            self._objects.show_others(self._image)
+
+    def _on_progress_changed(self) -> None:
+        if self._image is None or self._session.image is None:
             return
-        placing = place_like(self._image)
-        for layer in self._layers.values():
-            layer.units = placing["units"]
-            layer.affine = placing["affine"]
+        if not is_run_shown(self._session):
+            self._on_prediction_changed(self._session.prediction)
+            return
+        with self._changing():
+            self._slide.show_progress(self._require(PREDICTION))
+
+    def _on_transform_changed(self, event: Any) -> None:
+        if self._image is not None:
+            self._slide.read_spacing()
+            self._place()
+
+    def _place(self) -> None:
+        assert self._image is not None
+        placing, whole = self.placing(), place_like(self._image)
+        for role, layer in self._layers.items():
+            found = whole if role == FRAMES else placing
+            layer.units, layer.affine = found["units"], found["affine"]
+        self._objects.place(self._image)
         self.image_placed.emit(self._image)
 
     def _on_prompts_changed(self, prompts: Prompts) -> None:
-        if self._image is None:
-            return
+        if self._image is not None:
+            with self._changing():
+                self._prompts.show(prompts)
+            self._gestures.follow_kind(self._require(PROMPTS))
+
+    def _preview(self, points: np.ndarray, *, closed: bool) -> None:
         with self._changing():
-            if prompts.clicks != self._shown.clicks or PROMPTS not in self._layers:
-                show_clicks(self._require(PROMPTS), prompts.clicks)
-            if prompts.box != self._shown.box:
-                show_box(self._require(BOXES), prompts.box)
-            if prompts.strokes != self._shown.strokes:
-                show_strokes(self._require(STROKES), prompts.strokes)
-        self._shown = prompts
-        self._gestures.follow_kind(self._require(PROMPTS))
+            self._prompts.preview(points, closed=closed)
 
     def _on_prediction_changed(self, prediction: Prediction | None) -> None:
-        if self._image is None or (
-            prediction is None and PREDICTION not in self._layers
-        ):
+        is_needed = prediction is not None or PREDICTION in self._layers
+        if self._image is None or not is_needed:
             return
         with self._changing():
             layer = self._require(PREDICTION)
-            if prediction is None:
-                layer.data = np.zeros(self._shape(), np.uint32)
-                return
-            self._show_colours(layer, prediction)
-            layer.data = drawing.draw_outlined(prediction.labels)
+            show_prediction(layer, self._session, self._slide, shape=self._shape())
 
     def _on_objects_changed(self, box: tuple[int, int, int, int] | None) -> None:
-        labels = self._session.annotation.labels
-        records = self._session.annotation.records
-        is_needed = bool(records) or OBJECTS in self._layers
-        if self._image is None or labels is None or not is_needed:
-            return
-        with self._changing():
-            layer = self._require(OBJECTS)
-            if layer.data.shape != labels.shape or box is None:
-                layer.data = labels.copy()
-            else:
-                y0, x0, y1, x1 = box
-                layer.data[y0:y1, x0:x1] = labels[y0:y1, x0:x1]
-                layer.refresh()
-            self._show_features(layer)
+        if self._image is not None:
+            with self._changing():
+                self._objects.show(self._image, box)
 
     def _on_classes_changed(self) -> None:
-        if OBJECTS in self._layers:
-            with self._changing():
-                self._show_features(self._require(OBJECTS))
+        with self._changing():
+            self._objects.show_features()
         self._on_options_changed()
 
     def _on_options_changed(self, _: SegmentOptions | None = None) -> None:
-        prediction = self._session.prediction
-        if prediction is not None and PREDICTION in self._layers:
+        if self._session.prediction is not None and PREDICTION in self._layers:
             with self._changing():
-                self._show_colours(self._require(PREDICTION), prediction)
-
-    def _on_selection_changed(self, object_id: int | None) -> None:
-        if OBJECTS in self._layers:
-            layer = self._require(OBJECTS)
-            layer.selected_label = object_id or self._next_label()
-
-    def _on_objects_painted(self, event: Any = None) -> None:
-        layer = self._layers.get(OBJECTS)
-        if layer is not None and not self._is_ours:
-            self._session.annotation.correct(np.asarray(layer.data))
+                show_colours(self._require(PREDICTION), self._session)
 
     def _on_clicks_edited(self, event: Any = None) -> None:
         if not self._is_ours:
@@ -285,38 +314,43 @@ class LayerSync:
             self._on_prompts_changed(self._session.prompts)
 
     def _show_all(self) -> None:
+        assert self._image is not None
         self._require(PROMPTS)
-        self._on_transform_changed()
-        self._on_objects_changed(None)
-        self._on_prediction_changed(self._session.prediction)
+        self._place()
+        if self._session.image is not None:
+            self._on_objects_changed(None)
+            self._objects.show_others(self._image)
+            self._on_prediction_changed(self._session.prediction)
         self._on_prompts_changed(self._session.prompts)
+        self._redraw_lines()
 
-    def _show_colours(self, layer: Labels, prediction: Prediction) -> None:
-        has_maps = bool(self._session.explaining.shown)  # a tint would falsify them
-        colours = drawing.prediction_colours(
-            prediction,
-            self._session.classes.table,
-            fill_opacity=0.0 if has_maps else self._session.options.fill_opacity,
-        )
-        if not drawing.has_colours(layer.colormap, colours):
-            layer.colormap = colours
-
-    def _show_features(self, layer: Labels) -> None:
-        records, table = self._session.annotation.records, self._session.classes.table
-        layer.features = drawing.object_features(records, table)
-        layer.colormap = drawing.object_colours(records, table)
+    def _redraw_lines(self) -> None:
+        with self._changing():  # on a slide, in the width that suits the zoom
+            for layer in (*self._of(BOXES), *self._of(STROKES)):
+                self._slide.set_line_width(layer)
+            for layer in self._of(PREDICTION):
+                redraw_outlines(layer, self._session, self._slide)
 
     def _raise_ours(self) -> None:
         """Move our layers above an image that was added on top of them."""
         layers = self._viewer.layers
-        for role in BOTTOM_TO_TOP:
-            layer = self._layers.get(role)
-            if layer is not None and layers.index(layer) < layers.index(self._image):
+        ours = (layer for role in BOTTOM_TO_TOP for layer in self._of(role))
+        for layer in ours:
+            if layers.index(layer) < layers.index(self._image):
                 layers.move(layers.index(layer), len(layers))
+
+    def _of(self, role: str) -> tuple[Any, ...]:
+        """Return our layers of a role, bottom to top."""
+        if role == OBJECTS:
+            return self._objects.all
+        return (self._layers[role],) if role in self._layers else ()
 
     def _remove_ours(self) -> None:
         with self._changing():
-            self._removals.remove(tuple(self._layers.values()))
+            objects = self._objects.give_up()
+            self._removals.remove((*self._layers.values(), *objects))
+        self._layers.clear()
+        self._prompts.forget()
 
     def _require(self, role: str) -> Any:
         layer = self._layers.get(role)
@@ -326,52 +360,35 @@ class LayerSync:
 
     def _make(self, role: str) -> Layer:
         assert self._image is not None
-        layer = make_layer(role, self._shape(), place_like(self._image))
+        placing = place_like(self._image) if role == FRAMES else self.placing()
+        layer = make_layer(role, self._shape(), placing)
         self._layers[role] = layer
-        with self.keeping_selection():
-            self._viewer.layers.insert(self._place_of(role), layer)
-        bind_keys(layer, self._session, self)
+        self._insert(layer, role)
         if isinstance(layer, Points):
             self._gestures.attach(layer, self._preview)
             layer.events.data.connect(self._on_clicks_edited)
-        if role == OBJECTS:
-            layer.events.paint.connect(self._on_objects_painted)
-            layer.mouse_drag_callbacks.append(self._gestures.select_object)
         return layer
+
+    def _insert(self, layer: Layer, role: str = OBJECTS) -> None:
+        """Add a layer of ours to the viewer, in its place and with our keys."""
+        with self.keeping_selection():
+            self._viewer.layers.insert(self._place_of(role), layer)
+        bind_keys(layer, self._session, self)
+        if role == OBJECTS:
+            layer.mouse_drag_callbacks.append(self._gestures.select_object)
 
     def _place_of(self, role: str) -> int:
         """Return the index in the layer list: below what lies above it, else on top."""
-        above = [
-            self._layers.get(r) for r in BOTTOM_TO_TOP[BOTTOM_TO_TOP.index(role) + 1 :]
-        ]
+        above = BOTTOM_TO_TOP[BOTTOM_TO_TOP.index(role) + 1 :]
         layers = self._viewer.layers
-        found = [layers.index(layer) for layer in above if layer in layers]
+        found = [layers.index(one) for r in above for one in self._of(r)]
         return min(found, default=len(layers))
 
-    def _preview(self, points: np.ndarray, *, closed: bool) -> None:
-        """Draw the box or stroke that is being dragged, (N, 2) (y, x)."""
-        if len(points) < 2:
-            return
-        line = tuple((float(y), float(x)) for y, x in points)
-        with self._changing():
-            if closed:
-                (y0, x0), (y1, x1) = line[0], line[2]
-                show_box(self._require(BOXES), Box(y0, x0, y1, x1))
-                self._shown = replace(self._shown, box=Box(y0, x0, y1, x1))
-            else:
-                strokes = (
-                    *self._session.prompts.strokes,
-                    Stroke(line, self._session.prompting.is_positive),
-                )
-                show_strokes(self._require(STROKES), strokes)
-                self._shown = replace(self._shown, strokes=strokes)
-
     def _shape(self) -> tuple[int, int]:
+        image, slide = self._session.image, self._session.regions.slide
+        if image is None and slide is not None:
+            return slide.shape
         return self._session.require_image().shape
-
-    def _next_label(self) -> int:
-        workspace = self._session.workspace
-        return workspace.next_id if workspace else 1
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -380,8 +397,3 @@ class LayerSync:
             yield
         finally:
             self._is_ours = before
-
-
-def is_image(layer: Any) -> bool:
-    """Whether a layer is an image that the user brought."""
-    return isinstance(layer, Image) and not is_ours(layer)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from napari.layers import Image, Labels, Layer
 
-from napari_segmoe.session.objects import LabelBox
+from napari_segmoe.data.region_store import index_box
+from napari_segmoe.session.objects import LabelBox, join_boxes
 from napari_segmoe.session.session import Session
 from napari_segmoe.session.slide_scene import RegionRecord
 from napari_segmoe.viewer import drawing
@@ -119,7 +119,8 @@ class ObjectLayers:
             return
         if number is not None and number != self._number():
             self._session.regions.show(number)
-        self._session.annotation.correct(layer.data, box=painted_box(event.value))
+        box = painted_box(event.value, self._shape(number))
+        self._session.annotation.correct(layer.data, box=box)
 
     def _data(self, number: int | None) -> Any:
         if number is None:
@@ -162,11 +163,9 @@ class ObjectLayers:
         return image.region if image is not None else None
 
 
-def painted_box(strokes: Any) -> LabelBox | None:
-    """Return the box around all pixels of napari's paint event, None if unknown."""
-    places = [atom[0] for atom in strokes or () if len(atom[0]) >= 2]
-    if not places or any(np.size(axis) == 0 for one in places for axis in one):
-        return None
-    low = [min(int(np.min(one[axis])) for one in places) for axis in (-2, -1)]
-    high = [max(int(np.max(one[axis])) for one in places) for axis in (-2, -1)]
-    return low[0], low[1], high[0] + 1, high[1] + 1
+def painted_box(strokes: Any, shape: tuple[int, int]) -> LabelBox | None:
+    """Return the box around all pixels of napari's paint event; None: not known."""
+    box: LabelBox | None = None
+    for place, *_ in strokes or ():
+        box = join_boxes(index_box(place, shape), box)
+    return box

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels, Layer, Points, Shapes
+from napari.layers import Image, Labels, Layer, Points, Shapes
 
 from napari_segmoe.viewer.drawing import (
     OBJECT_OPACITY,
@@ -23,6 +23,11 @@ MARK = "napari-segmoe"
 def is_ours(layer: Layer) -> bool:
     """Whether a layer was made by `make_layer`."""
     return MARK in layer.metadata
+
+
+def is_image(layer: Any) -> bool:
+    """Whether a layer is an image that the user brought."""
+    return isinstance(layer, Image) and not is_ours(layer)
 
 
 def make_layer(

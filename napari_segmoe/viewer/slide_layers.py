@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from napari_segmoe.errors import SegmoeError
 from napari_segmoe.session.regions import Regions
 from napari_segmoe.session.session import Session
-from napari_segmoe.session.slide_scene import LevelBox, RegionChoice
+from napari_segmoe.session.slide_scene import LevelBox, RegionChoice, SpacingSource
 from napari_segmoe.viewer import drawing
 from napari_segmoe.viewer.camera import camera_of, field_of_view, pixels_per_point
 from napari_segmoe.viewer.our_layers import FRAMES
+from napari_segmoe.viewer.placement import read_spacing_um
 
 CURRENT_COLOUR = "#FFD166"
 REGION_COLOUR = "#9A8C5C"
 TARGET_COLOUR = "#35C9FF"
 LINE_POINTS = 1.6  # width of lines on the screen
+_SAME = 1e-6
 _TOLERANCE = 1.35  # lines this much too wide or narrow are drawn anew
 _REST = 6.0  # drawing progress takes at most one part in so many of the time
 _LARGEST_REDRAWN_PX = 2048**2  # outlines of more pixels keep their width
@@ -133,6 +135,16 @@ class SlideLayers:
             return False
         return True
 
+    def read_spacing(self) -> None:
+        """Take the pixel size that the user gave the slide's layer."""
+        slide = self.regions.slide
+        shown_um = read_spacing_um(self._image) if self._image is not None else None
+        if slide is None or shown_um is None:
+            return
+        known_um = slide.spacing_um
+        if known_um is None or not np.allclose(shown_um, known_um, rtol=_SAME):
+            self.regions.set_spacing(shown_um, SpacingSource.LAYER)
+
     def outline_px(self, layer: Layer, shape: tuple[int, int]) -> int | None:
         """Return the width of outlines in a layer's pixels; None: as for an image."""
         if self._image is None:
@@ -140,9 +152,11 @@ class SlideLayers:
         largest = max(2, min(shape) // 64)
         return int(np.clip(round(self._line_width(layer)), 1, largest))
 
-    def line_px(self, layer: Layer) -> float | None:
-        """Return the width of lines in a layer's pixels; None: as for an image."""
-        return None if self._image is None else self._line_width(layer)
+    def set_line_width(self, layer: Shapes) -> None:
+        """Give the lines of one of our layers the width that suits the zoom."""
+        if self._image is not None:
+            width = self._line_width(layer)
+            layer.edge_width = [width] * len(layer.data) or width
 
     def is_redrawn(self, shape: tuple[int, int]) -> bool:
         """Whether outlines of that size are drawn anew at another zoom."""

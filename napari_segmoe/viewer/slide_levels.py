@@ -137,7 +137,7 @@ def make_levels(
     on_failure : callable
         Takes the first error, on whatever thread reads.
     """
-    import dask.array as da
+    from dask.array import from_array
 
     pixels = SlidePixels(source.path, on_failure)
     levels = []
@@ -145,7 +145,7 @@ def make_levels(
         chunk = _chunk_of(level.tile_yx, level.shape)
         one = LevelPixels(pixels, number, shape=level.shape, chunk=chunk)
         levels.append(
-            da.from_array(
+            from_array(  # type: ignore[no-untyped-call]
                 one,
                 chunks=(*chunk, 3),
                 name=f"slide-{uuid4().hex}",

@@ -10,6 +10,7 @@ from napari_segmoe.data.slides.fingerprint import fingerprint
 from napari_segmoe.data.slides.opening import is_slide, open_shared
 from napari_segmoe.data.slides.region import SlideRegion
 from napari_segmoe.errors import SlideError
+from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.slide_scene import SlideScene, SpacingSource
 from napari_segmoe.types import Modality, Spacing
 from napari_segmoe.viewer.placement import place_like, read_modality, read_spacing_um
@@ -84,6 +85,26 @@ def place_region(image: Image, region: SlideRegion) -> dict[str, Any]:
     (y0, x0), (step_y, step_x) = region.to_slide(0, 0), region.step_yx
     within = np.array([[step_y, 0, y0], [0, step_x, x0], [0, 0, 1]], float)
     return {**placing, "affine": placing["affine"] @ within}
+
+
+def place_on(image: Image, chosen: SessionImage | None) -> dict[str, Any]:
+    """Return the keywords that put a 2-D layer onto the session's image.
+
+    On a slide that is its current region; the slide itself before the first.
+    """
+    if chosen is not None and isinstance(chosen.pixels, SlideRegion):
+        return place_region(image, chosen.pixels)
+    return place_like(image)
+
+
+def pixel_at(
+    image: Image, chosen: SessionImage, position: Any
+) -> tuple[float, float] | None:
+    """Return the pixel of the session's image at a world position; None outside."""
+    y, x = np.asarray(image.world_to_data(position), float)[-2:]
+    if isinstance(chosen.pixels, SlideRegion):
+        y, x = chosen.pixels.from_slide(float(y), float(x))
+    return (float(y), float(x)) if chosen.contains(y, x) else None
 
 
 def _slide_path(image: Image) -> Path:

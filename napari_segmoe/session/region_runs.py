@@ -89,6 +89,8 @@ class RegionRuns:
         self.partial = np.zeros(image.shape, bool)
         self._announce()
         session.model.load()
+        if request != self._request:
+            return  # loading failed at once
         session.runner.submit(
             job,
             topic=_RUN,

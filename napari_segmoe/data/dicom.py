@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from napari_segmoe.data.dicom_pixels import decode_frame
 from napari_segmoe.data.fan import blank_outside, find_fan
@@ -76,8 +76,8 @@ def _read_dataset(path: Path) -> Any:
     except FileNotFoundError as error:
         raise ImageReadError(f"There is no file {path}. Check the path.") from error
     except (
-        InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError,
-        TypeError, NotImplementedError, struct.error,
+        InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError,
+        LookupError, AttributeError, TypeError, NotImplementedError, struct.error,
     ) as error:  # fmt: skip
         raise ImageReadError(
             f"{path.name} is not a DICOM file, or is cut short. Export it again."
@@ -120,8 +120,8 @@ def _decode(
     except ImageReadError as error:
         raise ImageReadError(f"{path.name}: {error}") from error
     except (
-        AttributeError, ValueError, RuntimeError, KeyError, TypeError, EOFError,
-        OSError, NotImplementedError, IndexError, struct.error,
+        AttributeError, ValueError, RuntimeError, LookupError, TypeError, EOFError,
+        OSError, NotImplementedError, BytesLengthException, struct.error,
     ) as error:  # fmt: skip
         raise ImageReadError(
             f"The pixels of {path.name} are damaged or cut short "

@@ -1,18 +1,14 @@
 """Open the levels of a DICOM slide with wsidicom, each apart from the others."""
 
 import logging
-import struct
 from pathlib import Path
 from typing import Any
 
 from napari_segmoe.data.slides.backends import INSTALL_SLIDES
 from napari_segmoe.data.slides.dicom_series import SlideFile
+from napari_segmoe.data.slides.sniffing import header_errors
 from napari_segmoe.errors import SlideError
 
-_ERRORS = (
-    OSError, EOFError, ValueError, LookupError, AttributeError, TypeError, RuntimeError,
-    ArithmeticError, MemoryError, struct.error, AssertionError,
-)  # fmt: skip
 _ENCODED_CACHE_BYTES = 16 << 20
 # Levels of one pyramid differ in shape by rounding only.
 _ASPECT_TOLERANCE = 0.05
@@ -43,7 +39,7 @@ def library_errors(name: str) -> tuple[type[Exception], ...]:
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, Exception)
     )
-    return (*_ERRORS, *own)
+    return (*header_errors(), RuntimeError, AssertionError, *own)
 
 
 def open_levels(

@@ -1,6 +1,5 @@
 """Find the files of one DICOM slide; labels, overviews and thumbnails stay closed."""
 
-import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from napari_segmoe.data.slides.sniffing import (
     SLIDE_STORAGE,
     files_below,
+    header_errors,
     is_dicom,
     read_start,
 )
@@ -17,10 +17,6 @@ from napari_segmoe.errors import SlideError
 _TAGS = (
     "SOPClassUID", "SeriesInstanceUID", "ImageType", "TotalPixelMatrixRows",
     "TotalPixelMatrixColumns", "NumberOfFrames", "Rows", "Columns",
-)  # fmt: skip
-_HEADER_ERRORS = (
-    OSError, EOFError, ValueError, LookupError, AttributeError, TypeError,
-    NotImplementedError, struct.error, MemoryError, ArithmeticError, RecursionError,
 )  # fmt: skip
 _MAX_FILES = 5000
 
@@ -125,7 +121,7 @@ def _header(path: Path) -> SlideFile:
                 ),
                 str(dataset.file_meta.TransferSyntaxUID),
             )
-    except _HEADER_ERRORS as error:
+    except header_errors() as error:
         raise SlideError(
             f"{path.name} is damaged or cut short: its DICOM header cannot be read. "
             "Copy it again."

@@ -78,7 +78,6 @@ def files_below(folder: Path) -> Iterator[Path]:
 def is_slide_dicom(path: Path) -> bool:
     """Whether a DICOM file is part of a whole-slide series; reads its header only."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     try:
         with warnings.catch_warnings():
@@ -88,11 +87,19 @@ def is_slide_dicom(path: Path) -> bool:
             )
             storage = str(header.get("SOPClassUID", ""))
             return storage == SLIDE_STORAGE or str(header.get("Modality", "")) == "SM"
-    except (
-        InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError,
-        TypeError, NotImplementedError, struct.error, LookupError, MemoryError,
-    ):  # fmt: skip
+    except header_errors():
         return False
+
+
+def header_errors() -> tuple[type[Exception], ...]:
+    """Return what pydicom raises at headers that are damaged or of another kind."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (
+        InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError,
+        LookupError, AttributeError, TypeError, NotImplementedError, struct.error,
+        MemoryError, ArithmeticError, RecursionError,
+    )  # fmt: skip
 
 
 def _sniff_file(path: Path, start: bytes) -> tuple[SlideKind, Path]:

@@ -30,7 +30,7 @@ def _probe(path: Path) -> list[str]:
     outcomes = [_overview(source)]
     for number, level in enumerate(source.levels):
         (height, width), rng = level.shape, np.random.default_rng(number)
-        corners = [(0, 0), (height - 200, width - 100), (height // 2, width // 2)]
+        corners = [(0, 0), (height - 200, width - 100)]
         corners.append((int(rng.integers(height)), int(rng.integers(width))))
         outcomes += [
             _attempt(lambda n=number, y=y, x=x: _box(source, n, y, x))
@@ -79,7 +79,7 @@ def _sentence(error: ImageReadError) -> str:
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     for line in sys.stdin:
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             outcomes, failure = _probe(Path(line.rstrip("\n"))), ""
         except BaseException as error:  # noqa: BLE001 the finding that is looked for
@@ -87,7 +87,7 @@ def main() -> None:
         answer = {
             "outcomes": outcomes,
             "failure": failure,
-            "seconds": time.perf_counter() - start,
+            "seconds": time.process_time() - start,
             "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
         sys.stdout.write(json.dumps(answer) + "\n")

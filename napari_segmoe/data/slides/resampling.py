@@ -145,7 +145,7 @@ def _taps(
     start: float, step: float, count: int, length: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Return (T, count) old pixels of each new one and their weights, summing to 1."""
-    place = np.arange(count)
+    place = np.arange(count, dtype=np.float64)
     if step >= 1:
         low = start + place * step
         high = low + step

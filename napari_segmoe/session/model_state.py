@@ -45,6 +45,7 @@ class ModelState:
         self.devices: tuple[DeviceChoice, ...] = FIRST_DEVICES
         self.is_loading = False
         self.has_failed = False
+        self.failures = 0  # how often loading failed
         self._peeked: tuple[str, tuple[float | None, float | None]] = ("", (None, None))
 
     @property
@@ -161,6 +162,7 @@ class ModelState:
         if choice != self.choice:
             return
         self.is_loading, self.has_failed = False, True
+        self.failures += 1
         self._session.prompting.give_up()
         self._session.regions.cancel()
         self._session.report(error)

@@ -290,9 +290,10 @@ class Regions:
                 "A region is being segmented. Wait for it, or cancel it first."
             )
             return
+        failures = self._session.model.failures
         record = self.current if box is None else self.show_box(box)
-        assert record is not None
-        self._runs.start(record)
+        if record is not None and failures == self._session.model.failures:
+            self._runs.start(record)
 
     def segment_current(self) -> None:
         """Segment everything in the current region, whatever is in view."""

@@ -28,6 +28,7 @@ from napari_segmoe.session.session import FIRST_CHOICE, Session
 from napari_segmoe.session.torch_backend import TorchDevices, load_torch_predictor
 from napari_segmoe.viewer.heatmaps import HeatmapLayers
 from napari_segmoe.viewer.layers import LayerSync
+from napari_segmoe.viewer.scale_bar import ScaleBar
 from napari_segmoe.viewer.sessions import drop_session, keep_session
 from napari_segmoe.widgets.empty_view import EmptyView
 from napari_segmoe.widgets.heatmaps_view import HeatmapsView
@@ -74,6 +75,7 @@ class MainWidget(QWidget):
         self.session = session
         self.layers = LayerSync(viewer, session)
         self.heatmap_layers = HeatmapLayers(viewer, session, self.layers)
+        self._scale_bar = ScaleBar(viewer, session)
         self._status = StatusView(session, self.layers, viewer)
         self._segment = LazyTab(self._make_segment)
         self._objects = LazyTab(lambda: ObjectsView(session, self.layers))

@@ -168,7 +168,7 @@ def scattered_points(
     columns = max(round(side_um / pitch_um), 2)
     row, column = np.divmod(np.arange(rows * columns), columns)
     x = (column + 0.5 * (row % 2)) * side_um / columns
-    y = row * side_um / rows
+    y = (row + 0.5) * side_um / rows
     points = np.stack([y, x], 1) + random.normal(0, 0.24 * pitch_um, (len(x), 2))
     return points % side_um
 

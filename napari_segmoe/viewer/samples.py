@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -114,11 +115,12 @@ def _wait(running: Future[None]) -> bool:
 
 
 def _remove(path: Path) -> None:
-    """Remove what an earlier session left beside a slide that is gone."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Remove what is left of a slide that is gone; the writer tells what cannot be."""
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _phantom_layer(kind: str) -> LayerData:

@@ -87,7 +87,11 @@ class Blender:
             a probability of 0 and a distance of -1.
         """
         heavy = None if probability is None else self._weigh(probability)
-        deep = None if distance is None else self._weigh((distance + 1) / 2)
+        deep = (
+            None
+            if distance is None
+            else self._weigh((np.clip(distance, -1, 1) + 1) / 2)
+        )
         y, x = self._lattice.corner(row, column)
         n = self._lattice.window_px
         lattice = self._lattice
@@ -108,7 +112,7 @@ class Blender:
                 yield self._finish(box, sums)
 
     def _weigh(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        steps = np.rint(np.clip(values, 0, 1) * np.float32(_FINE))
+        steps = np.rint(values * np.float32(_FINE))
         return steps * self._weights
 
     def _chunks(self, axis: Axis, start: int, stop: int) -> range:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,14 @@ from napari_segmoe.inference.regions.numbering import Numbering
 from napari_segmoe.inference.regions.options import TileOptions
 from napari_segmoe.inference.regions.reading import BlockReader, Place
 from napari_segmoe.inference.regions.scoring import score_voteless
-from napari_segmoe.inference.regions.voting import Vote, can_vote, tally, votes_of
+from napari_segmoe.inference.regions.voting import (
+    Pieces,
+    Vote,
+    can_vote,
+    find_pieces,
+    tally,
+    votes_of,
+)
 from napari_segmoe.types import Mask, PixelSource, RegionProgress
 
 _UNIFORM = 4.0  # grey steps: less contrast is glass or an empty border
@@ -125,7 +133,10 @@ class _Region:
         self._probability = np.zeros(pixels.shape, np.uint8)
         self._distance: NDArray[np.float16] | None = None
         self._votes: list[Vote] = []
-        self._votes_count = can_vote(network)
+        self._can_vote = can_vote(network)
+        self._torch = ThreadPoolExecutor(1, thread_name_prefix="segmoe-network")
+        self._computed: list[tuple[list[_Tile], TileAnswers]] = []
+        self._pieces: list[Pieces] = []
         self._done = self._empty = 0
         self._busy_s = 0.0
 
@@ -149,7 +160,7 @@ class _Region:
         for _ in self._sparingly(numbering.steps()):
             yield self._progress()
         scores: dict[int, NDArray[np.float32]] = {}
-        if self._votes_count:
+        if self._can_vote:
             labels = self._stitcher.labels
             scores = tally(self._votes, labels)
             for _ in score_voteless(self._forward, self._pixels, labels, scores):
@@ -219,26 +230,45 @@ class _Region:
                         yield from self._compute(tiles)
                         tiles = []
             yield from self._compute(tiles)
+            yield from self._compute([])
+            yield from self._compute([])
         finally:
             windows.close()
+            self._torch.shutdown()
 
     def _compute(self, tiles: list[_Tile]) -> Iterator[RegionProgress]:
-        for place, answers in self._forward.answer([pixels for _, pixels in tiles]):
-            for index, (window, _) in enumerate(tiles[place]):
-                self._vote(answers, index, window)
-                distance = None if answers.distance is None else answers.distance[index]
-                yield from self._take(window, answers.probability[index], distance)
-            yield self._progress()
+        """Run the network while the batch before is joined to the rest.
 
-    def _vote(self, answers: TileAnswers, index: int, window: Place) -> None:
-        if self._votes_count:
-            self._votes += votes_of(
-                self._forward.network,
-                answers,
-                index,
-                lattice=self._lattice,
-                place=window,
-            )
+        The network rests between the steps, when others may use it.
+        """
+        network = self._torch.submit(self._run_network, tiles, self._pieces)
+        before, self._computed, self._pieces = self._computed, [], []
+        try:
+            steps = [step for one in before for step in self._join(*one)]
+        finally:
+            self._computed = network.result()
+        yield from steps
+        yield self._progress()
+
+    def _run_network(
+        self, tiles: list[_Tile], pieces: list[Pieces]
+    ) -> list[tuple[list[_Tile], TileAnswers]]:
+        for some in pieces:
+            self._votes += votes_of(self._forward.network, some)
+        answered = self._forward.answer([pixels for _, pixels in tiles])
+        return [(tiles[place], answers) for place, answers in answered]
+
+    def _join(
+        self, tiles: list[_Tile], answers: TileAnswers
+    ) -> Iterator[RegionProgress]:
+        for index, (window, _) in enumerate(tiles):
+            if self._can_vote:
+                found = find_pieces(
+                    answers, index, self._card, lattice=self._lattice, place=window
+                )
+                self._pieces += [] if found is None else [found]
+            distance = None if answers.distance is None else answers.distance[index]
+            yield from self._take(window, answers.probability[index], distance)
 
     def _take(
         self,
@@ -275,5 +305,6 @@ class _Region:
 
 def _is_uniform(tile: NDArray[np.uint8]) -> bool:
     """Whether a tile, (n, n, 3), is glass or an empty border."""
-    grey = tile[::2, ::2].mean(axis=2)
-    return bool(grey.std() < _UNIFORM)
+    some = tile[::2, ::2].astype(np.uint16)
+    grey = some[..., 0] + some[..., 1] + some[..., 2]
+    return bool(grey.std() < 3 * _UNIFORM)

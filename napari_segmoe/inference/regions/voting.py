@@ -1,6 +1,6 @@
 """Classes of objects by vote: each window scores the pieces that it sees best."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from napari_segmoe.inference.regions.objects_in_parts import innermost, parts_of
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.types import Mask
 
-_COARSE = 2  # pieces are found at half the resolution: they only point at objects
+_COARSE_PX = 64  # side of the window where pieces are parted: they only vote
 _EIGHT = np.ones((3, 3), bool)
 _MOST_AT_ONCE = 8
 
@@ -39,51 +39,75 @@ class Vote:
     scores: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """Pieces of one window's mask.
+
+    Attributes
+    ----------
+    answers : TileAnswers
+    index : int
+        Of the window in them.
+    points : list of (y, x)
+        The innermost pixel of each, in the image.
+    masks : list of (n, n) bool
+    """
+
+    answers: TileAnswers
+    index: int
+    points: list[tuple[int, int]]
+    masks: list[Mask]
+
+
 def can_vote(network: WindowNetwork) -> bool:
     """Whether a network scores objects and its card names their classes."""
     has_head = getattr(network.model, "region_head", None) is not None
     return has_head and bool(network.card.object_classes)
 
 
-def votes_of(
-    network: WindowNetwork,
+def find_pieces(
     answers: TileAnswers,
     index: int,
+    card: WeightsCard,
     *,
     lattice: Lattice,
     place: tuple[int, int],
-) -> list[Vote]:
-    """Return the votes of a window for the pieces whose middle it sees best.
+) -> Pieces | None:
+    """Return the pieces of a window whose middle it sees best; None where none are.
 
     Parameters
     ----------
-    network : WindowNetwork
-        Which gave the answers.
     answers : TileAnswers
     index : int
         Of the window in them.
+    card : WeightsCard
+        Of the network that answered.
     lattice : Lattice
     place : (row, column)
         Of the window in it.
     """
-    card = network.card
     mask = answers.probability[index] > card.mask_threshold
     if not mask.any():
-        return []
+        return None
     distance = None if answers.distance is None else answers.distance[index]
     top, left = lattice.corner(*place)
     height, width = lattice.shape
-    points, masks = [], []
+    found = Pieces(answers, index, [], [])
     for piece, (y, x) in _pieces(mask, distance, card):
         at_y = min(max(top + y, 0), height - 1)
         at_x = min(max(left + x, 0), width - 1)
         if lattice.owns(*place, at_y, at_x):
-            points.append((at_y, at_x))
-            masks.append(piece)
-    rows = score_pieces(network, answers, index, masks)
+            found.points.append((at_y, at_x))
+            found.masks.append(piece)
+    return found if found.points else None
+
+
+def votes_of(network: WindowNetwork, pieces: Pieces) -> list[Vote]:
+    """Return what the region head says of pieces."""
+    rows = score_pieces(network, pieces.answers, pieces.index, pieces.masks)
     return [
         Vote(y, x, float(piece.sum()), row)
-        for (y, x), piece, row in zip(points, masks, rows, strict=True)
+        for (y, x), piece, row in zip(pieces.points, pieces.masks, rows, strict=True)
     ]
 
 
@@ -111,30 +135,47 @@ def score_pieces(
 
 def _pieces(
     mask: Mask, distance: NDArray[np.float32] | None, card: WeightsCard
-) -> list[tuple[Mask, tuple[int, int]]]:
-    """Return the pieces of a window's mask and their innermost pixels."""
-    coarse = mask[::_COARSE, ::_COARSE]
-    least = card.smallest_object_fraction * mask.size / _COARSE**2
+) -> Iterator[tuple[Mask, tuple[int, int]]]:
+    """Give the pieces of a window's mask, and their innermost pixels."""
+    smallest_px = card.smallest_object_fraction * mask.size
+    step = max(len(mask) // _COARSE_PX, 1)
+    components = ndimage.label(mask, structure=_EIGHT)[0]
+    for number, box in enumerate(ndimage.find_objects(components), 1):
+        own = components[box] == number
+        if own.sum() < smallest_px:
+            continue
+        for part in _parts(own, distance, box, card, step=step):
+            whole = np.zeros(mask.shape, bool)
+            whole[box] = part
+            y, x = innermost(part[::step, ::step])
+            yield whole, (box[0].start + step * y, box[1].start + step * x)
+
+
+def _parts(
+    component: Mask,
+    distance: NDArray[np.float32] | None,
+    box: tuple[slice, slice],
+    card: WeightsCard,
+    *,
+    step: int,
+) -> Iterator[Mask]:
+    """Give a component, or the parts in which a coarse look at it parts it."""
     if distance is None:
-        parts = ndimage.label(coarse, structure=_EIGHT)[0]
-    else:
-        deep = np.ascontiguousarray(distance[::_COARSE, ::_COARSE])
-        parts = parts_of(coarse, deep, smallest_px=least, neck=card.part_below)
-    found = []
-    for number, place in enumerate(ndimage.find_objects(parts), 1):
-        if place is None:
-            continue
-        own = parts[place] == number
-        if own.sum() < max(least, 1):
-            continue
-        y, x = innermost(own)
-        whole = np.zeros(coarse.shape, bool)
-        whole[place] = own
-        fine = whole.repeat(_COARSE, 0).repeat(_COARSE, 1)
-        fine = fine[: mask.shape[0], : mask.shape[1]] & mask
-        at = (_COARSE * (place[0].start + y), _COARSE * (place[1].start + x))
-        found.append((fine, at))
-    return found
+        yield component
+        return
+    coarse = component[::step, ::step]
+    deep = np.ascontiguousarray(distance[box][::step, ::step])
+    smallest_px = card.smallest_object_fraction * distance.size / step**2
+    parts = parts_of(coarse, deep, smallest_px=smallest_px, neck=card.part_below)
+    numbers = range(1, int(parts.max(initial=0)) + 1)
+    if len(numbers) < 2:
+        yield component
+        return
+    fine = parts.repeat(step, 0).repeat(step, 1)
+    fine = fine[: component.shape[0], : component.shape[1]]
+    for number in numbers:
+        if (parts == number).sum() >= smallest_px:
+            yield (fine == number) & component
 
 
 def tally(

@@ -94,7 +94,7 @@ def _check(path: Path, dataset: Any, frame: int) -> int:
     if str(dataset.get("Modality", "")) == "SM":
         raise ImageReadError(
             f"{path.name} is part of a DICOM slide; single images are expected here. "
-            "Open the slide's folder as a slide."
+            "Open it, or its folder, as a slide."
         )
     check_sides(int(dataset.Rows), int(dataset.Columns), path.name)
     try:

@@ -108,7 +108,7 @@ def _open(path: Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise ImageReadError(
             f"{path.name} has too many pixels to be opened at once: it is a slide. "
-            "Crop it, or use `segmoe slide`."
+            "Open it as a slide, or crop it."
         ) from error
     except UnidentifiedImageError as error:
         raise ImageReadError(

@@ -61,7 +61,7 @@ def check_sides(height: int, width: int, name: str = "The image") -> None:
     if max(height, width) >= MAX_SIDE_PX:
         raise ImageReadError(
             f"{name} is {height} x {width} px; images end below {MAX_SIDE_PX} px a "
-            "side and larger ones are slides. Crop it, or use `segmoe slide`."
+            "side and larger ones are slides. Open it as a slide, or crop it."
         )
 
 

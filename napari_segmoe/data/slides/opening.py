@@ -130,8 +130,9 @@ def _open_tiff(path: Path) -> SlideSource:
     try:
         return open_with_openslide(path)
     except SlideError as refusal:
-        _logger.info("OpenSlide refused a slide: %s", refusal)
-        note = f"tifffile reads this slide, as OpenSlide refused it: {refusal}"
+        reason = str(refusal).replace(path.name, "the file")
+        _logger.info("OpenSlide refused a slide: %s", reason)
+        note = f"tifffile reads this slide, as OpenSlide refused it: {reason}"
         try:
             return open_tiff_slide(path, notes=(note,))
         except SlideError as error:

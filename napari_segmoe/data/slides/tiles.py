@@ -43,6 +43,10 @@ class TileCache:
         self._add(key, tile)
         return tile
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether the tile of a key is here."""
+        return key in self._tiles
+
     def clear(self) -> None:
         """Forget all tiles."""
         with self._lock:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_segmoe.data.slides.opening import is_slide, open_slide
+from napari_segmoe.data.slides.zarr_plane import ZarrPlane
 from napari_segmoe.data.slides.zarr_source import open_zarr_slide
 from napari_segmoe.errors import SlideError
 from tests.data.slides.made_slides import tissue, write_zarr
@@ -251,3 +252,18 @@ def test_metadata_hold_no_names(tmp_path):
     write_zarr(tmp_path / "Anna Muster 1950.zarr", tissue())
     source = open_zarr_slide(tmp_path / "Anna Muster 1950.zarr")
     assert "Anna" not in f"{source.metadata} {source.notes}"
+
+
+def test_a_box_is_read_in_one_go_and_kept(tmp_path, monkeypatch):
+    (pixels, *_) = write_zarr(tmp_path / "a.zarr", tissue(700, 900), chunk=256)
+    source = open_zarr_slide(tmp_path / "a.zarr")
+    reads = []
+    real = ZarrPlane.read
+    monkeypatch.setattr(
+        ZarrPlane, "read", lambda self, *box: reads.append(box) or real(self, *box)
+    )
+    assert np.array_equal(whole(source), pixels)
+    assert reads == [(0, 0, 700, 900)]
+    assert np.array_equal(source.read(0, (10, 250, 600, 800)), pixels[10:600, 250:800])
+    source.read(0, (900, 0, 950, 900))
+    assert len(reads) == 1

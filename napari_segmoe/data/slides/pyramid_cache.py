@@ -1,7 +1,6 @@
 """Where the made resolutions of slides are kept on disk, and for how long."""
 
 import atexit
-import hashlib
 import os
 import shutil
 import tempfile
@@ -9,14 +8,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from napari_segmoe.data.slides.fingerprint import fingerprint
 from napari_segmoe.errors import SlideError
 
 _LIMIT_BYTES = 10 << 30
-_SAMPLES, _SAMPLE_BYTES = 16, 4096
 # Another window may be reading what was used within this time.
 _IN_USE_S = 3600.0
 _USED = "used"
-_VERSION = b"pyramid 1"
+_VERSION = 1
 
 
 def cache_root() -> Path:
@@ -25,36 +24,6 @@ def cache_root() -> Path:
 
     place = os.environ.get("SEGMOE_CACHE") or user_cache_dir("napari-segmoe", False)
     return Path(place) / "pyramids"
-
-
-def fingerprint(path: Path) -> str:
-    """Return what tells a file from others and from older ones of its name.
-
-    It holds the size, the time of change and 16 blocks of 4 KiB of a file (of a
-    folder's files in their order, up to 16 of them).
-
-    Raises
-    ------
-    SlideError
-        If the file is not there.
-    """
-    digest = hashlib.sha256(_VERSION)
-    try:
-        parts = [path]
-        if path.is_dir():
-            parts = sorted(p for p in path.rglob("*") if p.is_file())[:_SAMPLES]
-        for part in parts:
-            state = part.stat()
-            digest.update(f"{state.st_size} {state.st_mtime_ns}".encode())
-            with part.open("rb") as file:
-                for number in range(_SAMPLES):
-                    file.seek(state.st_size * number // _SAMPLES)
-                    digest.update(file.read(_SAMPLE_BYTES))
-    except OSError as error:
-        raise SlideError(
-            f"{path.name} cannot be read ({error.strerror or error}). Choose it again."
-        ) from error
-    return digest.hexdigest()[:32]
 
 
 def cache_folder(path: Path, *, limit_bytes: int = _LIMIT_BYTES) -> Path:
@@ -69,7 +38,13 @@ def cache_folder(path: Path, *, limit_bytes: int = _LIMIT_BYTES) -> Path:
     SlideError
         If the slide is not there.
     """
-    name = fingerprint(path)
+    try:
+        # Content is sampled only: an edit in place shows in the time of change.
+        name = f"{fingerprint(path)}-{path.stat().st_mtime_ns:x}-{_VERSION}"
+    except OSError as error:
+        raise SlideError(
+            f"{path.name} cannot be read ({error.strerror or error}). Choose it again."
+        ) from error
     folder = cache_root() / name
     try:
         if not folder.is_dir():

@@ -147,7 +147,7 @@ def read_case(item: DataItem, kind: MaskKind | None = None) -> Case:
     image = read_image(item.image_path)
     shape = image.pixels.shape[:2]
     mask = read_mask(item.mask_path, (shape[0], shape[1]), kind=kind)
-    return Case(item, image, mask.labels > 0, _true_objects(mask))
+    return Case(item, image, mask.labels > 0, true_objects(mask))
 
 
 def count_leaky_groups(folder: DataFolder, items: Sequence[DataItem]) -> str | None:
@@ -170,8 +170,14 @@ def describe_split(folder: DataFolder, split: str) -> dict[str, Any]:
     return {"data": folder.path.name, "split": split}
 
 
-def _true_objects(mask: MaskImage) -> NDArray[np.integer]:
-    if mask.kind is MaskKind.INSTANCES:
+def true_objects(mask: MaskImage) -> NDArray[np.integer]:
+    """Return one id an object, (H, W).
+
+    Instances keep their ids. Of other masks each connected piece of a value is an
+    object; so it is where an instance mask has one id in all: its pieces were never
+    numbered (two images of GlaS are so), or it is one piece anyway.
+    """
+    if mask.kind is MaskKind.INSTANCES and mask.labels.max() > 1:
         return mask.labels
     objects = np.zeros(mask.labels.shape, np.int32)
     for value in np.unique(mask.labels[mask.labels > 0]):

@@ -13,7 +13,7 @@ from napari_segmoe.data.masks import MaskKind, read_mask
 from napari_segmoe.data.slides.resampling import resample
 from napari_segmoe.data.splits import DataItem
 from napari_segmoe.errors import ConfigError, DataFolderError
-from napari_segmoe.training.metrics import label_components
+from napari_segmoe.training.cases import true_objects
 from napari_segmoe.training.sources import Source, class_numbers, object_boxes
 
 _FINER = 1.6  # so that zooming in by 1.25 still reads real pixels
@@ -80,9 +80,7 @@ def _load(
     if item.mask_path is None:
         raise DataFolderError(f"{item.name} has no mask, so nothing is learnt from it.")
     mask = read_mask(item.mask_path, pixels.shape[:2], kind=kind)
-    ids = mask.labels.astype(np.int32)
-    if mask.kind is not MaskKind.INSTANCES:
-        ids = label_components(ids > 0)
+    ids = true_objects(mask).astype(np.int32)
     image_class, object_class = class_numbers(item, classes, object_classes)
     return Source(
         name=item.name,

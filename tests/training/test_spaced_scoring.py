@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from napari_segmoe.data.folder import read_data_folder
+from napari_segmoe.data.masks import MaskKind
 from napari_segmoe.inference.devices import choose_device
 from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.inference.predictor import SegmentationPredictor
@@ -78,6 +79,19 @@ def test_the_kind_of_masks_decides_what_is_one_object(folder):
     case = read_case(folder.items[0], folder.mask_kind)
     assert case.objects.shape == SHAPE
     assert set(np.unique(case.objects)) == {0, 1, 2, 3, 4}
+
+
+def test_one_id_in_several_pieces_was_never_numbered(tmp_path):
+    """As in testB_03 and testB_19 of GlaS, among images whose glands are numbered."""
+    ids = touching_glands()
+    root = write_folder(tmp_path / "d", [ids, ids, (ids > 0).astype(ids.dtype)])
+    folder = read_data_folder(root)
+    assert folder.mask_kind is MaskKind.INSTANCES
+    counts = [
+        len(np.unique(read_case(item, folder.mask_kind).objects)) - 1
+        for item in folder.items
+    ]
+    assert counts == [4, 4, 3]
 
 
 def test_calibration_clicks_each_object_and_fills_in_the_card(

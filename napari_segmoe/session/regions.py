@@ -115,7 +115,7 @@ class Regions:
         self._view = self._rectangle = None
         self._take_spacing(self._open.scene)
         if self.current is None:
-            self._session.close_image()
+            self._session.wait_for_region()
             self._session.model.load()
         else:
             self._choose(self.current)

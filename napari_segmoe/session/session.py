@@ -160,9 +160,13 @@ class Session:
     def close_image(self) -> None:
         """Work on no image; what was made is kept for when it comes back."""
         if self.workspace is not None:
-            self._park()
-            self.workspace = None
-            self._announce_image()
+            self.wait_for_region()
+
+    def wait_for_region(self) -> None:
+        """Work on a slide without a region yet: for `Regions`."""
+        self._park()
+        self.workspace = None
+        self._announce_image()
 
     def change_options(self, options: SegmentOptions) -> None:
         """Take other options."""
@@ -303,9 +307,9 @@ class Session:
             work = self.regions.works.find(workspace.image.key)
             scene = work.scene if work else None
             workspace.stored = self._shelf.make_store(workspace, scene)
-            workspace.stored.failed.connect(self.failed.emit)
+            workspace.stored.failed.connect(self.report)
             if workspace.stored.failure is not None:
-                self.failed.emit(workspace.stored.failure)
+                self.report(workspace.stored.failure)
         return workspace.stored
 
     def report(self, error: Exception) -> str:

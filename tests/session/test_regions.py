@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from napari_segmoe.data.region_store import read_region_store
 from napari_segmoe.errors import NoImageError, SlideError
 from napari_segmoe.session.slide_scene import RegionChoice, SpacingSource
 from tests.session.fakes import FakeCard, make_image
@@ -261,3 +263,44 @@ def test_closing_the_slide_leaves_nothing_to_work_on(session):
     assert session.image is None
     assert not session.has_image
     assert session.status.text.startswith("No image")
+
+
+def test_a_commit_is_on_disk_at_once_and_an_undo_too(session):
+    click(session, 700, 420)
+    session.annotation.commit()
+    store = session.stored_labels(session.workspace)
+    labels, attributes = read_region_store(store.path)
+    np.testing.assert_array_equal(labels, session.annotation.labels)
+    assert attributes["spacing_um"] == [1.0, 1.0]
+    assert session.failures == []
+    session.undo()
+    assert not read_region_store(store.path)[0].any()
+    session.redo()
+    np.testing.assert_array_equal(read_region_store(store.path)[0], labels)
+    session.close()
+    assert store.path is None
+
+
+def test_regions_that_cannot_be_kept_say_so_and_work_goes_on(slide, tmp_path):
+    (tmp_path / "regions").write_text("a file in the way")
+    session = make_slide_session(slide, folder=tmp_path / "regions")
+    click(session, 700, 420)
+    session.annotation.commit()
+    store = session.stored_labels(session.workspace)
+    assert [type(error) for error in session.failures] == [SlideError]
+    assert "stay in memory" in str(session.failures[0])
+    np.testing.assert_array_equal(np.asarray(store), session.annotation.labels)
+
+
+def test_painted_pixels_are_taken_in_where_they_were_painted(session):
+    click(session, 700, 420)
+    session.annotation.commit()
+    store = session.stored_labels(session.workspace)
+    area_px = session.annotation.records[0].measured.area_px
+    store[0:4, 0:10] = 7
+    session.annotation.correct(store, box=(0, 0, 4, 10))
+    assert [one.id for one in session.annotation.records] == [1, 7]
+    assert session.annotation.records[1].measured.area_um2 == 40
+    assert session.annotation.records[0].measured.area_px == area_px
+    session.undo()
+    assert (np.asarray(store) == 7).sum() == 0

@@ -123,7 +123,7 @@ def _read_layer(path: Path) -> LayerData:
         source = open_shared(path)
         for note in source.notes:
             show_info(note)
-        return slide_layer(source, name=path.stem)
+        return slide_layer(source, name=path.stem.removesuffix(".ome"))
     image = read_image(path)
     for note in image.notes:
         show_info(note)

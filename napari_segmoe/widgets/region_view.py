@@ -199,6 +199,8 @@ class RegionView(QWidget):
 
     def _on_progress_changed(self) -> None:
         regions = self._session.regions
+        if not regions.is_segmenting:
+            self._settle.start()
         runs, progress = regions.is_segmenting, regions.progress
         self._start.setVisible(not runs)
         self._run.setVisible(runs)
@@ -206,8 +208,6 @@ class RegionView(QWidget):
         self._bar.setValue(progress.done if progress else 0)
         self._bar.setFormat(say_progress(progress))
         self._on_estimate_changed()
-        if not runs:
-            self._settle.start()
 
     def _on_choice_clicked(self, choice: RegionChoice, _: object = None) -> None:
         self._session.regions.choose(choice)
@@ -230,10 +230,11 @@ class RegionView(QWidget):
         if regions.target is None:
             is_drawn = regions.choice is RegionChoice.RECTANGLE
             return (DRAG if is_drawn else LOOK), False
-        if regions.refusal:
-            return regions.refusal, True
-        if regions.estimated is not None:
-            return say_estimate(regions.estimated), False
+        if not self._settle.isActive():  # else they are of what was in view before
+            if regions.refusal:
+                return regions.refusal, True
+            if regions.estimated is not None:
+                return say_estimate(regions.estimated), False
         return (COUNTING if self._session.model.is_loaded else WAITING_FOR_MODEL), False
 
     def _make_numbers(self) -> None:

@@ -17,7 +17,7 @@ from napari_segmoe.widgets.empty_view import SAMPLES
 from napari_segmoe.widgets.main_widget import MainWidget
 from napari_segmoe.widgets.objects_model import COLUMNS, REGION_COLUMN
 from napari_segmoe.widgets.objects_view import ObjectsView
-from napari_segmoe.widgets.region_view import DRAG, LOOK, RegionView
+from napari_segmoe.widgets.region_view import COUNTING, DRAG, LOOK, RegionView
 from napari_segmoe.widgets.segment_view import SegmentView
 from napari_segmoe.widgets.slide_view import SlideView
 from tests.session.fakes import make_image, make_session
@@ -143,6 +143,8 @@ def test_the_cost_is_asked_for_once_the_view_rests(qtbot, show, tmp_path):
     assert view.cost_text == "4 windows, about 6 s, 40 MB"
     assert len(asked) == 1
     assert view._start.isEnabled()
+    session.regions.note_view((0.0, 0.0, 90.0, 90.0))
+    assert view.cost_text == COUNTING
 
 
 def test_a_region_too_large_is_refused_in_a_sentence(qtbot, show, tmp_path):

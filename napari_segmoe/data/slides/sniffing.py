@@ -44,7 +44,7 @@ def sniff_slide(path: Path) -> tuple[SlideKind, Path]:
     try:
         if path.is_dir():
             return _sniff_folder(path)
-        if not path.exists():
+        if not path.is_file():  # a pipe or device could keep us waiting for ever
             raise SlideError(f"There is no file or folder {path}. Check the path.")
         start = read_start(path)
     except OSError as error:
@@ -72,7 +72,8 @@ def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder and of those in it, in order of name, not hidden."""
     for at, folders, names in os.walk(folder):
         folders.sort()
-        yield from (Path(at, name) for name in sorted(names) if name[0] != ".")
+        paths = (Path(at, name) for name in sorted(names) if name[0] != ".")
+        yield from (path for path in paths if path.is_file())
 
 
 def is_slide_dicom(path: Path) -> bool:

@@ -166,6 +166,13 @@ def test_missing_files_and_folders_without_a_slide_are_one_sentence(tmp_path):
     assert not is_slide(tmp_path / "nowhere.svs")
 
 
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.svs")
+    assert not is_slide(tmp_path / "pipe.svs")
+    assert not is_slide(tmp_path)
+    assert "no file or folder" in sentence_of(tmp_path / "pipe.svs")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_is_one_sentence(tmp_path):
     (tmp_path / "a.svs").write_bytes(b"II*\0")

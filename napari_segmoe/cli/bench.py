@@ -72,16 +72,21 @@ class SlideBenchOptions:
 def bench(
     name: Annotated[
         str | None,
-        typer.Argument(help="import, click, precision, networks, window, slide-view."),
+        typer.Argument(
+            help="import, click, precision, networks, window, slide-view or region."
+        ),
     ] = None,
     slide: Annotated[
         Path | None,
-        typer.Option(help="slide-view: slide to measure on; by default a made-up one."),
+        typer.Option(
+            help="slide-view, region: slide to measure on; by default a made-up one."
+        ),
     ] = None,
     quick: Annotated[
         bool,
         typer.Option(
-            "--quick", help="slide-view: a small slide, few rounds; no figures."
+            "--quick",
+            help="slide-view, region: a small slide, few rounds; no figures.",
         ),
     ] = False,
     device: options.Device = "cpu",
@@ -146,6 +151,11 @@ def _groups(
 
         return measure(device, threads, options_of_slides)
 
+    def measure_region() -> Iterable[Measurement]:
+        from napari_segmoe.cli.bench_region import measure_region as measure
+
+        return measure(device, threads, options_of_slides)
+
     return {
         "import": measure_imports,
         "click": measure_click,
@@ -153,4 +163,5 @@ def _groups(
         "networks": measure_networks,
         "window": measure_window,
         "slide-view": measure_slide_view,
+        "region": measure_region,
     }

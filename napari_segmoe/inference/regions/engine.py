@@ -221,7 +221,7 @@ class _Region:
             for window in windows:
                 if window is None:
                     yield self._progress()
-                elif _is_uniform(window[1]):
+                elif is_uniform(window[1]):
                     self._empty += 1
                     yield from self._take(window[0], None, None)
                 else:
@@ -303,8 +303,8 @@ class _Region:
         return mask
 
 
-def _is_uniform(tile: NDArray[np.uint8]) -> bool:
-    """Whether a tile, (n, n, 3), is glass or an empty border."""
+def is_uniform(tile: NDArray[np.uint8]) -> bool:
+    """Whether a tile, (n, n, 3) uint8, is glass or an empty border: no network."""
     some = tile[::2, ::2].astype(np.uint16)
     grey = some[..., 0] + some[..., 1] + some[..., 2]
     return bool(grey.std() < 3 * _UNIFORM)

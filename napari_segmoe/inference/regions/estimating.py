@@ -15,6 +15,7 @@ from napari_segmoe.types import RegionEstimate
 # as float32 and the mask of a `Prediction` 5.
 _ANSWER_BYTES = 12
 _SUM_BYTES = 16  # a pixel of a pending chunk
+_WORK_BYTES = 64 * 2**20  # batches that wait to be joined, and what threads keep
 _SHARE = 0.8  # of what is free
 _GIGABYTE = 2**30
 
@@ -64,7 +65,7 @@ def memory_needed(shape: tuple[int, int], options: TileOptions, input_px: int) -
     blocks = 3 * (options.block_px + input_px) * (width + input_px)
     blocks += 3 * (options.reader_count + 1) * options.block_px**2
     sums = _SUM_BYTES * (options.chunk_px + input_px) * (width + options.chunk_px)
-    return _ANSWER_BYTES * height * width + blocks + sums
+    return _ANSWER_BYTES * height * width + blocks + sums + _WORK_BYTES
 
 
 def check_memory(shape: tuple[int, int], options: TileOptions, input_px: int) -> None:

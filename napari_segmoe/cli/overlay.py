@@ -1,5 +1,6 @@
 """Draw objects, their classes and the clicks onto an image."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from napari_segmoe.types import Click, Prediction, SegmentedObject
 
 _SHORTER_SIDE_PX = 640  # smaller images are enlarged so that the text can be read
 _FILL = 0.28
-_MOST_CAPTIONS = 60
+_MOST_CAPTIONS = 12  # more of them hide the picture: a legend counts classes
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _COLOURS = (
     (86, 180, 233),
@@ -50,7 +51,8 @@ def draw_overlay(
     -------
     (sh, sw, 3) uint8
         The image, enlarged by a whole number s where it is small, with a tinted
-        fill and an outline for each object, and a caption for the largest ones.
+        fill and an outline for each object, and a caption; with many objects a
+        legend counts them by class instead.
     """
     larger = max(1, round(_SHORTER_SIDE_PX / min(pixels.shape[:2])))
     canvas = _enlarge(pixels, larger)
@@ -61,10 +63,11 @@ def draw_overlay(
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     scale = canvas.shape[0] / prediction.labels.shape[0]
-    by_size = sorted(prediction.objects, key=lambda item: -item.area_px)
-    for item in by_size[:_MOST_CAPTIONS]:
-        caption = _caption(item)
-        _write_caption(draw, picture.size, item, caption, scale)
+    if len(prediction.objects) <= _MOST_CAPTIONS:
+        for item in prediction.objects:
+            _write_caption(draw, picture.size, item, _caption(item), scale)
+    else:
+        _write_legend(draw, picture.size, prediction.objects, classes)
     for click in clicks:
         _draw_click(draw, click, scale)
     return np.asarray(picture)
@@ -140,6 +143,30 @@ def _write_caption(
     y = above if above >= 0 else min(item.box[2] * scale + 4, size[1] - height)
     draw.rectangle((x, y, x + width, y + height), fill=(0, 0, 0))
     draw.text((x + 6 - left, y + 5 - top), text, fill=(255, 255, 255), font=font)
+
+
+def _write_legend(
+    draw: ImageDraw.ImageDraw,
+    size: tuple[int, int],
+    objects: Sequence[SegmentedObject],
+    classes: Sequence[str],
+) -> None:
+    """Write how many objects each class has into the lower left corner."""
+    counts = Counter(item.class_name or "uncertain" for item in objects)
+    if not classes:
+        counts = Counter({"objects": len(objects)})
+    colours = {item.class_name: _colour_of(item, classes) for item in objects}
+    text_px = max(16, min(size) // 45)
+    font, line = ImageFont.load_default(size=text_px), round(1.5 * text_px)
+    texts = {name: f"{name}  {count}" for name, count in counts.most_common()}
+    width = max(draw.textlength(text, font=font) for text in texts.values()) + 2 * line
+    top = size[1] - line * len(texts) - line // 2
+    draw.rectangle((0, top - line // 2, width, size[1]), fill=(0, 0, 0))
+    for row, (name, text) in enumerate(texts.items()):
+        y = top + row * line
+        colour = colours.get(name, _UNKNOWN if classes else _COLOURS[0])
+        draw.rectangle((line // 2, y + 2, line, y + 2 + line // 2), fill=colour)
+        draw.text((1.4 * line, y - 2), text, fill=(255, 255, 255), font=font)
 
 
 def _draw_click(draw: ImageDraw.ImageDraw, click: Click, scale: float) -> None:

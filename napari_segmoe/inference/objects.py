@@ -4,10 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import find_contours, label, regionprops
+from skimage.measure import approximate_polygon, find_contours, label, regionprops
 
 from napari_segmoe.data.patches import mask_box
 from napari_segmoe.types import Mask, SegmentedObject, Spacing
+
+# A point for each pixel of the outline makes the answer of a slide megabytes long.
+_OUTLINE_SLACK_PX = 0.5
 
 
 def describe_object(
@@ -76,5 +79,5 @@ def _outline(crop: NDArray[np.bool_], y0: int, x0: int) -> tuple:
     largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
     padded = np.pad(largest, 1).astype(np.float32)
     outlines = find_contours(padded, 0.5)
-    longest = max(outlines, key=len)
+    longest = approximate_polygon(max(outlines, key=len), _OUTLINE_SLACK_PX)
     return tuple((float(y) - 1 + y0, float(x) - 1 + x0) for y, x in longest)

@@ -55,3 +55,16 @@ def test_clicks_show_their_sign(prediction):
     inside, outside = overlay[305, 305], overlay[505, 505]
     assert inside[1] > inside[0] + 100
     assert outside[0] > outside[1] + 100
+
+
+def test_many_objects_get_a_legend_that_counts_them_and_no_captions(prediction):
+    pixels = np.full((64, 64, 3), 100, np.uint8)
+    few = draw_overlay(pixels, prediction, classes=("benign",))
+    objects = tuple(replace(ITEM, id=number) for number in range(1, 14))
+    many = draw_overlay(
+        pixels, replace(prediction, objects=objects), classes=("benign",)
+    )
+    corner = (slice(-20, None), slice(0, 20))
+    assert (few[corner] == 100).all()
+    assert (many[corner] == 0).any()
+    assert (many[:150] == 100).all()  # where captions would be

@@ -12,6 +12,7 @@ from napari_segmoe.errors import SlideError
 from napari_segmoe.types import Spacing
 
 JPEG_QUALITY = 85
+_STRIP_ROWS = 512
 
 
 class SlideFormat(StrEnum):
@@ -136,11 +137,14 @@ def tile_counts(shape: tuple[int, int], tile_px: int) -> tuple[int, int]:
 
 def halve(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the means of 2 x 2 pixels; an odd last row or column is left out."""
-    height, width = pixels.shape[0] // 2 * 2, pixels.shape[1] // 2 * 2
-    whole = pixels[:height, :width].astype(np.uint16)
-    total = whole[::2] + whole[1::2]
-    total = total[:, ::2] + total[:, 1::2]
-    return ((total + 2) // 4).astype(np.uint8)
+    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+    means = np.empty((height, width, pixels.shape[2]), np.uint8)
+    for start in range(0, height, _STRIP_ROWS):  # sums of a large image take room
+        rows = pixels[2 * start : 2 * min(start + _STRIP_ROWS, height), : 2 * width]
+        total = rows[::2].astype(np.uint16) + rows[1::2]
+        total = total[:, ::2] + total[:, 1::2]
+        means[start : start + len(total)] = (total + 2) // 4
+    return means
 
 
 def cut_tiles(pixels: NDArray[np.uint8], tile_px: int) -> Iterator[NDArray[np.uint8]]:

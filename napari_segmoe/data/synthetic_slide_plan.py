@@ -82,7 +82,7 @@ def plan_slide(
     random = np.random.default_rng([seed, 0])
     block = choose_block(shape, spacing_um, tile_px)
     rows, columns = -(-shape[0] // block), -(-shape[1] // block)
-    cells = next(c for c in (64, 32, 16) if c * max(rows, columns) <= 1200 or c == 16)
+    cells = next(c for c in (64, 32, 16) if c * max(rows, columns) <= 2000 or c == 16)
     tissue = _lay_islands(
         random,
         (rows * cells, columns * cells),
@@ -92,7 +92,7 @@ def plan_slide(
     )
     blocks = tissue.reshape(rows, cells, columns, cells)
     least, most = blocks.min((1, 3)), blocks.max((1, 3))
-    reach = _SURE_UM + 2 * block * spacing_um / cells
+    reach = _SURE_UM + 1.5 * block * spacing_um / cells
     has_tissue = most > -reach
     is_cut = has_tissue & (least < reach)
     library, choice = _choose_blocks(random, has_tissue, most)
@@ -119,7 +119,7 @@ def _lay_islands(
 ) -> Field:  # fmt: skip
     """Return the signed distance in um to the edges of smooth islands."""
     short_um = min(slide) * pitch_um
-    grain = float(np.clip(short_um * 0.25, 120, 2500)) / pitch_um
+    grain = float(np.clip(short_um * 0.25, 120, 4500)) / pitch_um
     field = np.zeros(shape, np.float64)
     for part, weight in ((1.0, 1.0), (0.4, 0.4), (0.15, 0.12)):
         layer = random.standard_normal(shape)

@@ -18,6 +18,7 @@ from napari_segmoe.data.synthetic_slide import (
     write_synthetic_slide,
 )
 from napari_segmoe.data.synthetic_slide_block import TissueKind, TissuePainter
+from napari_segmoe.data.synthetic_slide_plan import GLASS_BLOCK, plan_slide
 from napari_segmoe.errors import SlideError
 
 
@@ -315,3 +316,17 @@ def test_memory_does_not_grow_with_the_slide(tmp_path):
 @on_linux
 def test_memory_is_bounded_with_much_tissue(tmp_path):
     assert peak_mib(tmp_path / "a.ome.tif", 30_000, 20_000, 0.5) < 600
+
+
+def test_blocks_that_are_not_cut_are_all_tissue_or_all_glass():
+    plan = plan_slide(
+        (40_000, 30_000), spacing_um=0.5, seed=1, tissue_share=0.5, tile_px=256
+    )
+    for row, column in np.argwhere(~plan.is_cut):
+        tissue = plan.tissue_in_block(row, column, 512)
+        if plan.choice[row, column] == GLASS_BLOCK:
+            assert tissue.max() < -20
+        else:
+            assert tissue.min() > 20
+    assert 0.05 < plan.is_cut.mean() < 0.5
+    assert len(plan.library) < 40

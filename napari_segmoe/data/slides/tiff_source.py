@@ -69,7 +69,7 @@ class TiffSlide:
             self._tiff_levels, stack_notes = find_levels(path.name, tiff)
             for level in self._tiff_levels:
                 _check_level(path, level)
-                level.keyframe.init_decode()
+                _load_tags(level)
             page = self._tiff_levels[0].keyframe
             stated, bits = _stated_um(tiff, page), _significant_bits(tiff)
             profile = _profile(page)
@@ -233,6 +233,14 @@ def _check_level(path: Path, level: TiffLevel) -> None:
             f"{path.name} is stored in one piece of {level.bytes_of_tile / 1e9:.1f} GB "
             "decoded; expected tiles. Save it as a tiled TIFF."
         )
+
+
+def _load_tags(level: TiffLevel) -> None:
+    """Read what decoding needs: tifffile would open the file again for it later."""
+    level.keyframe.init_decode()
+    for page in (level.keyframe, *(page for page, _ in level.planes)):
+        for fact in ("colormap", "jpegtables", "jpegheader"):
+            getattr(page, fact, None)
 
 
 def _check_codec(name: str, page: Any) -> None:

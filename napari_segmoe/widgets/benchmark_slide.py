@@ -120,12 +120,10 @@ def measure_slide(
     memory.watch()
     dock = make_main_widget(viewer, weights=weights)
     viewer.window.add_dock_widget(dock, name="SegMoE", area="right")
-    painted = _note_paints(viewer)
+    paints = _Paints(viewer)
     start = time.perf_counter()
     viewer.open(str(path), plugin=PLUGIN)
-    opened = time.perf_counter()
-    wait_until(lambda: any(when > opened for when in painted), PATIENCE_S)
-    first_paint = next(when for when in painted if when > opened)
+    first_paint = paints.wait_for_first()
     session = dock.session
     wait_until(lambda: session.model.is_loaded or session.model.has_failed, PATIENCE_S)
     ready = time.perf_counter()
@@ -146,12 +144,33 @@ def measure_slide(
     return found
 
 
-def _note_paints(viewer: Any) -> list[float]:
-    """Return a list that grows by the time of each drawing of the canvas."""
-    times: list[float] = []
-    scene = viewer.window._qt_viewer.canvas._scene_canvas
-    scene.events.draw.connect(lambda _: times.append(time.perf_counter()))
-    return times
+class _Paints:
+    """Notes when layers were added, and when the canvas was drawn.
+
+    napari handles events while it opens a file: the first drawing may be over then.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._added: list[float] = []
+        self._drawn: list[float] = []
+        self._canvas = viewer.window._qt_viewer.canvas
+        viewer.layers.events.inserted.connect(lambda _: self._note(self._added))
+        scene = self._canvas._scene_canvas
+        scene.events.draw.connect(lambda _: self._note(self._drawn))
+
+    def wait_for_first(self) -> float:
+        """Return when the canvas was first drawn with the layers that were added."""
+        wait_until(lambda: bool(self._after()), PATIENCE_S)
+        if not self._after():
+            raise RuntimeError("The canvas was not drawn after the slide was opened.")
+        return self._after()[0]
+
+    def _after(self) -> list[float]:
+        return [when for when in self._drawn if self._added and when > self._added[0]]
+
+    @staticmethod
+    def _note(times: list[float]) -> None:
+        times.append(time.perf_counter())
 
 
 def _click(session: Any, at: tuple[float, float]) -> float:

@@ -204,9 +204,12 @@ class RegionView(QWidget):
         runs, progress = regions.is_segmenting, regions.progress
         self._start.setVisible(not runs)
         self._run.setVisible(runs)
+        # Qt paints a bar at once at each new value, and the canvas with it: put it off
+        self._bar.setUpdatesEnabled(False)
         self._bar.setRange(0, progress.total if progress else 0)
         self._bar.setValue(progress.done if progress else 0)
         self._bar.setFormat(say_progress(progress))
+        self._bar.setUpdatesEnabled(True)
         self._on_estimate_changed()
 
     def _on_choice_clicked(self, choice: RegionChoice, _: object = None) -> None:

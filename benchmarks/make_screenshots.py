@@ -5,6 +5,7 @@ Run `python benchmarks/make_screenshots.py`; without a screen, `xvfb-run -a -s
 """
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -16,6 +17,8 @@ IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SAMPLE_KIND = "malignant"
 WINDOW_PX = (1280, 860)
 WANTED_MAPS = ("distance", "uncertainty")
+GLANDS_YX = (3000.0, 2500.0)  # of the sample slide, level 0
+SMALLEST_GLAND_UM2 = 9000.0
 LONGEST_WAIT_MS = 120_000
 
 
@@ -23,32 +26,38 @@ def main() -> int:
     """Open the window, click, commit, and keep a picture of each step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", default="breast_ultrasound", help="name or path")
+    parser.add_argument("--slide-weights", default="glands", help="name or path")
+    parser.add_argument(
+        "--only", choices=("scan", "slide"), help="by default the pictures of both"
+    )
     parser.add_argument("--out", type=Path, default=IMAGES)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     # Before napari is first imported: a user's settings stay as they are.
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
-        viewer, dock = _open_window(arguments.weights)
-        _make_pictures(viewer, dock, arguments.out)
-        viewer.close()
+        if arguments.only != "slide":
+            viewer, dock = _open_window(arguments.weights, f"phantom_{SAMPLE_KIND}")
+            _make_pictures(viewer, dock, arguments.out)
+            viewer.close()
+        if arguments.only != "scan":
+            viewer, dock = _open_window(arguments.slide_weights, "he_slide")
+            _picture_slide(viewer, dock, arguments.out / "slide.png")
+            _picture_region(viewer, dock, arguments.out / "region.png")
+            viewer.close()
     return 0
 
 
-def _open_window(weights: str) -> tuple[Any, Any]:
+def _open_window(weights: str, sample: str) -> tuple[Any, Any]:
     import napari
 
-    from napari_segmoe.session.torch_backend import load_torch_predictor
     from napari_segmoe.widgets.main_widget import PLUGIN, make_main_widget
-
-    def load(_: object, *, device: str) -> Any:
-        return load_torch_predictor(weights, device=device)
 
     viewer = napari.Viewer(title="SegMoE", show=True)
     viewer.window.resize(*WINDOW_PX)
-    dock = make_main_widget(viewer, load_predictor=load)
+    dock = make_main_widget(viewer, weights=weights)
     viewer.window.add_dock_widget(dock, name="SegMoE", area="right")
-    viewer.open_sample(PLUGIN, f"phantom_{SAMPLE_KIND}")
+    viewer.open_sample(PLUGIN, sample)
     _settle(1500)
     viewer.reset_view()
     return viewer, dock
@@ -81,6 +90,58 @@ def _picture_heatmaps(viewer: Any, dock: Any, path: Path) -> None:
     _picture(viewer, path)
     session.explaining.hide_all()
     dock.tabs.setCurrentIndex(first_tab)
+
+
+def _picture_slide(viewer: Any, dock: Any, path: Path) -> None:
+    """Click one gland of a region of the slide, and keep three others before."""
+    session = dock.session
+    _wait_until(lambda: session.model.is_loaded)
+    first, *others = _glands_near(GLANDS_YX, 4)
+    for gland in (*others, first):
+        region = session.regions.show_at(*gland).region
+        session.prompting.add_click(*region.from_slide(*gland))
+        _wait_until(lambda: session.prediction is not None and not session.is_busy)
+        if gland is not first and session.prediction.mask.any():
+            session.annotation.commit()
+    dock.layers.zoom_to_image()
+    _settle(1500)
+    _picture(viewer, path)
+
+
+def _picture_region(viewer: Any, dock: Any, path: Path) -> None:
+    """Segment a region beside the first one, and stop when most of it is done."""
+    session = dock.session
+    session.prompting.reject()
+    y0, x0, y1, x1 = session.regions.current.box
+    target = (y0, x1, y1, 2 * x1 - x0)
+    session.regions.show_box(target)
+    dock.layers.zoom_to_image()
+    session.regions.segment(target)
+
+    def is_nearly_done() -> bool:
+        step = session.regions.progress
+        return step is not None and step.done >= 0.7 * step.total
+
+    _wait_until(is_nearly_done)
+    viewer.window.screenshot(str(path), flash=False)
+    print(path)
+    session.regions.cancel()
+
+
+def _glands_near(middle: tuple[float, float], count: int) -> list[tuple[float, float]]:
+    """Return level-0 centres of large glands of the sample slide, nearest first."""
+    import csv
+
+    from napari_segmoe.data.synthetic_slide import truth_paths
+    from napari_segmoe.viewer.samples import sample_slide_path
+
+    with truth_paths(sample_slide_path())[1].open(encoding="utf-8") as file:
+        large = [
+            (float(row["centre_y"]), float(row["centre_x"]))
+            for row in csv.DictReader(file)
+            if float(row["area_um2"]) > SMALLEST_GLAND_UM2
+        ]
+    return sorted(large, key=lambda at: math.dist(at, middle))[:count]
 
 
 def _middle_of_the_lesion() -> tuple[float, float]:

@@ -98,6 +98,9 @@ def bench(
     if name is not None and name not in groups:
         raise ConfigError(f"No benchmark {name!r}; use one of: {', '.join(groups)}.")
     chosen = groups if name is None else {name: groups[name]}
+    if name == "slide-view":  # regions whole, so on a small slide of their own
+        of_regions = _groups(device, threads, SlideBenchOptions(is_quick=quick))
+        chosen["region"] = of_regions["region"]
     results: list[Measurement] = []
     with console.make_progress() as progress:
         for measure in progress.track(chosen.values(), description="Measuring"):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_segmoe.cli import bench_slide_view, slide_click_ratio
-from napari_segmoe.cli.bench import SlideBenchOptions
+from napari_segmoe.cli import bench_region, bench_slide_view, slide_click_ratio
+from napari_segmoe.cli.bench import Measurement, SlideBenchOptions
 from napari_segmoe.cli.running import run
 from napari_segmoe.data.slide_writing import write_pixels
 
@@ -48,7 +48,12 @@ def children(monkeypatch):
         figures = WINDOW if is_window else {"value": 1.2, "note": "how"}
         return subprocess.CompletedProcess([], 0, f"noise\n{json.dumps(figures)}", "")
 
+    def measure_region(device, threads, options):
+        assert options.slide is None
+        return [Measurement("region: total", 1.1, 1.15, "ratio")]
+
     monkeypatch.setattr(bench_slide_view.subprocess, "run", answer)
+    monkeypatch.setattr(bench_region, "measure_region", measure_region)
     return commands
 
 
@@ -75,7 +80,9 @@ def test_every_promise_has_a_row_with_its_bound(slide, children, capsys):
     assert {"name", "value", "bound", "holds", "unit"} <= set(rows[0])
     found = {row["unit"]: (row["value"], row["bound"], row["holds"]) for row in rows}
     assert found["GB"] == (pytest.approx(0.839, abs=0.001), 1.0, True)
-    assert found["ratio"][:2] == (1.2, 1.5)
+    named = {row["name"]: (row["value"], row["bound"]) for row in rows}
+    assert named["click on a slide / (click in memory + bare tile read)"] == (1.2, 1.5)
+    assert named["region: total"] == (1.1, 1.15)
     assert found["ms"] == (11.0, 50.0, True)
     assert "predictor 500" in rows[0]["note"]
     assert all(str(slide) in command for command in children)

@@ -50,7 +50,7 @@ TRANSFORM_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units")
 class LayerSync:
     """Shows the session on layers of ours, and hands gestures on them to it.
 
-    Layers are made when first needed and made again when the user removes them.
+    Layers are made when first needed, and again when the user removed them.
 
     Parameters
     ----------
@@ -146,9 +146,8 @@ class LayerSync:
 
     def zoom_to_image(self) -> None:
         """Bring all of the image, or of the slide's region, into view."""
-        image = self._session.image
-        if image is not None and self._image is not None:
-            self._look_at((0, 0, *image.shape), room=1.1)
+        if self._image is not None and self._session.image is not None:
+            self._look_at((0, 0, *self._shape()), room=1.1)
 
     def _look_at(self, box: tuple[int, int, int, int], room: float = ROOM) -> None:
         look_at_box(self._viewer, self._require(PROMPTS), box, room=room)
@@ -215,9 +214,9 @@ class LayerSync:
         self.image_placed.emit(None)
 
     def _on_active_changed(self, event: Any) -> None:
-        is_new = is_image(event.value) and event.value is not self._refused
-        if is_new and not self._is_ours:
-            self.choose(event.value)
+        image = event.value
+        if is_image(image) and image is not self._refused and not self._is_ours:
+            self.choose(image)
 
     def _on_layer_inserted(self, event: Any) -> None:
         if is_image(event.value):
@@ -255,11 +254,11 @@ class LayerSync:
     def _on_progress_changed(self) -> None:
         if self._image is None or self._session.image is None:
             return
-        if not is_run_shown(self._session):
+        if is_run_shown(self._session):
+            with self._changing():
+                self._slide.show_progress(self._require(PREDICTION))
+        else:
             self._on_prediction_changed(self._session.prediction)
-            return
-        with self._changing():
-            self._slide.show_progress(self._require(PREDICTION))
 
     def _on_transform_changed(self, event: Any) -> None:
         if self._image is not None:
@@ -334,8 +333,7 @@ class LayerSync:
     def _raise_ours(self) -> None:
         """Move our layers above an image that was added on top of them."""
         layers = self._viewer.layers
-        ours = (layer for role in BOTTOM_TO_TOP for layer in self._of(role))
-        for layer in ours:
+        for layer in (one for role in BOTTOM_TO_TOP for one in self._of(role)):
             if layers.index(layer) < layers.index(self._image):
                 layers.move(layers.index(layer), len(layers))
 
@@ -367,6 +365,8 @@ class LayerSync:
         if isinstance(layer, Points):
             self._gestures.attach(layer, self._preview)
             layer.events.data.connect(self._on_clicks_edited)
+        elif role in (BOXES, STROKES):
+            self._slide.set_line_width(layer)
         return layer
 
     def _insert(self, layer: Layer, role: str = OBJECTS) -> None:
@@ -378,15 +378,15 @@ class LayerSync:
             layer.mouse_drag_callbacks.append(self._gestures.select_object)
 
     def _place_of(self, role: str) -> int:
-        """Return the index in the layer list: below what lies above it, else on top."""
+        """Return the index for a new layer: below what lies above it, else on top."""
         above = BOTTOM_TO_TOP[BOTTOM_TO_TOP.index(role) + 1 :]
         layers = self._viewer.layers
         found = [layers.index(one) for r in above for one in self._of(r)]
         return min(found, default=len(layers))
 
     def _shape(self) -> tuple[int, int]:
-        image, slide = self._session.image, self._session.regions.slide
-        if image is None and slide is not None:
+        slide = self._session.regions.slide
+        if slide is not None and self._session.image is None:
             return slide.shape
         return self._session.require_image().shape
 

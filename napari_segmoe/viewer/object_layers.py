@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from napari.layers import Image, Labels, Layer
 
 from napari_segmoe.data.region_store import index_box
@@ -120,7 +121,8 @@ class ObjectLayers:
         if number is not None and number != self._number():
             self._session.regions.show(number)
         box = painted_box(event.value, self._shape(number))
-        self._session.annotation.correct(layer.data, box=box)
+        labels = painted_labels(layer.data, event.value)
+        self._session.annotation.correct(labels, box=box)
 
     def _data(self, number: int | None) -> Any:
         if number is None:
@@ -169,3 +171,29 @@ def painted_box(strokes: Any, shape: tuple[int, int]) -> LabelBox | None:
     for place, *_ in strokes or ():
         box = join_boxes(index_box(place, shape), box)
     return box
+
+
+def painted_labels(labels: Any, strokes: Any) -> Any:
+    """Return the labels with what napari's paint event tells.
+
+    A stroke of the mouse is told of when it is written, polygons and programs just
+    before.
+    """
+    strokes = tuple(strokes or ())
+    if all(np.all(_pixels(labels, stroke) == stroke[-1]) for stroke in strokes):
+        return labels
+    painted = np.array(labels)
+    for stroke in strokes:
+        mask = stroke[1] if len(stroke) > 3 else None
+        if mask is None:
+            painted[stroke[0]] = stroke[-1]
+        else:
+            painted[stroke[0]][mask] = stroke[-1]
+    return painted
+
+
+def _pixels(labels: Any, stroke: Any) -> Any:
+    """Return the pixels of a stroke: (index, before, after), or with a mask second."""
+    found = np.asarray(labels[stroke[0]])
+    mask = stroke[1] if len(stroke) > 3 else None  # from napari 0.9 on
+    return found if mask is None else found[mask]

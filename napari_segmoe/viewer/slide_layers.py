@@ -20,7 +20,7 @@ from napari_segmoe.viewer.placement import read_spacing_um
 CURRENT_COLOUR = "#FFD166"
 REGION_COLOUR = "#9A8C5C"
 TARGET_COLOUR = "#35C9FF"
-LINE_POINTS = 1.6  # width of lines on the screen
+LINE_POINTS = 2.0  # width of lines on the screen
 _SAME = 1e-6
 _TOLERANCE = 1.35  # lines this much too wide or narrow are drawn anew
 _REST = 6.0  # drawing progress takes at most one part in so many of the time
@@ -56,7 +56,7 @@ class SlideLayers:
         self._session = session
         self._require = require
         self._image: Image | None = None
-        self._drawn_width = 0.0  # of the frames' lines, in the slide's pixels
+        self._lines_px = 0.0  # width of lines as drawn, in the slide's pixels
         self._dragged: LevelBox | None = None
         self._next_progress = 0.0  # when progress may be drawn again
         camera = camera_of(viewer)
@@ -73,8 +73,8 @@ class SlideLayers:
         self._image = image
         self._dragged = None
         if image is not None:
+            self._lines_px = 0.0
             self._on_view_changed()
-            self.show_frames()
 
     def close(self) -> None:
         """Let go of the viewer."""
@@ -99,14 +99,17 @@ class SlideLayers:
         if target is not None:
             boxes.append((target, TARGET_COLOUR))
         layer: Shapes = self._require(FRAMES)
+        drawn = tuple(boxes), self._lines_px
+        if layer.metadata.get("drawn") == drawn:
+            return
+        layer.metadata["drawn"] = drawn
         layer.data = []
-        self._drawn_width = self._line_width(self._image)
         if boxes:
             layer.add_rectangles(
                 [_corners(box) for box, _ in boxes],
                 edge_color=[colour for _, colour in boxes],
                 face_color="transparent",
-                edge_width=self._drawn_width,
+                edge_width=self._lines_px,
             )
         layer.selected_data = set()
 
@@ -156,7 +159,9 @@ class SlideLayers:
         """Give the lines of one of our layers the width that suits the zoom."""
         if self._image is not None:
             width = self._line_width(layer)
-            layer.edge_width = [width] * len(layer.data) or width
+            layer.current_edge_width = width  # of what is drawn next
+            if len(layer.data):
+                layer.edge_width = [width] * len(layer.data)
 
     def is_redrawn(self, shape: tuple[int, int]) -> bool:
         """Whether outlines of that size are drawn anew at another zoom."""
@@ -181,8 +186,8 @@ class SlideLayers:
             return
         self.regions.note_view(slide.cut(field_of_view(self._viewer, self._image)))
         wanted = self._line_width(self._image)
-        ratio = wanted / self._drawn_width if self._drawn_width else np.inf
-        if not 1 / _TOLERANCE < ratio < _TOLERANCE:
+        if not self._lines_px / _TOLERANCE < wanted < self._lines_px * _TOLERANCE:
+            self._lines_px = wanted
             self.show_frames()
             self._redraw_lines()
 

@@ -8,8 +8,10 @@ from napari_segmoe.types import Modality, PixelSource
 
 _COLOURED = 0.12
 _COLOURED_SHARE = 0.35
+_GREY_SHARE = 0.005
 _OVERVIEW_PX = 64
 _GREY = frozenset({Modality.ULTRASOUND, Modality.OCT})
+_COLOUR = frozenset({Modality.HISTOLOGY, Modality.ENDOSCOPY, Modality.DERMOSCOPY})
 
 
 def why_class_is_withheld(
@@ -29,9 +31,12 @@ def why_class_is_withheld(
     if card.modality in (Modality.UNKNOWN, modality):
         return None
     if modality is Modality.UNKNOWN:
-        if card.modality not in _GREY or not _is_colourful(pixels):
+        if card.modality in _GREY and _is_colourful(pixels):
+            found = "a colour image"
+        elif card.modality in _COLOUR and _is_grey(pixels):
+            found = "a grey image"
+        else:
             return None
-        found = "a colour image"
     else:
         found = f"{modality.value} image".replace("unknown ", "")
         found = f"an {found}" if found[0] in "aeiou" else f"a {found}"
@@ -53,12 +58,22 @@ def _advice(modality: Modality) -> str:
 
 
 def _is_colourful(pixels: NDArray[np.uint8] | PixelSource) -> bool:
+    return float((_saturation(pixels) > _COLOURED).mean()) > _COLOURED_SHARE
+
+
+def _is_grey(pixels: NDArray[np.uint8] | PixelSource) -> bool:
+    """Whether there is no colour at all: glass with little tissue has some."""
+    return float((_saturation(pixels) > _COLOURED).mean()) < _GREY_SHARE
+
+
+def _saturation(pixels: NDArray[np.uint8] | PixelSource) -> NDArray[np.float32]:
+    """Return largest less smallest of the three colours, in 0..1, of some pixels."""
     if not isinstance(pixels, np.ndarray):
         overview = pixels.read((0, 0, *pixels.shape), (_OVERVIEW_PX, _OVERVIEW_PX))
         sample = overview.astype(np.float32)
     elif pixels.ndim == 2:
-        return False
+        return np.zeros((1, 1), np.float32)
     else:
         sample = pixels[::4, ::4].astype(np.float32)
-    saturation = (sample.max(axis=2) - sample.min(axis=2)) / 255
-    return float((saturation > _COLOURED).mean()) > _COLOURED_SHARE
+    spread: NDArray[np.float32] = (sample.max(axis=2) - sample.min(axis=2)) / 255
+    return spread

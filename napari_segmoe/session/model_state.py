@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_segmoe.errors import WeightsError
-from napari_segmoe.models.card import find_weights, read_card
+from napari_segmoe.models.card import find_weights, list_weights, read_card
 from napari_segmoe.session.history import EventKind
 from napari_segmoe.session.predictor import (
     Card,
@@ -14,10 +14,12 @@ from napari_segmoe.session.predictor import (
     ModelReport,
     PredictorHost,
 )
+from napari_segmoe.types import Modality
 
 if TYPE_CHECKING:
     from napari_segmoe.session.session import Session
 
+FIRST_CHOICE = ModelChoice("breast_ultrasound")
 FIRST_DEVICES = (DeviceChoice("auto", "Auto"), DeviceChoice("cpu", "CPU"))
 
 
@@ -47,6 +49,7 @@ class ModelState:
         self.has_failed = False
         self.failures = 0  # how often loading failed
         self._peeked: tuple[str, tuple[float | None, float | None]] = ("", (None, None))
+        self._is_users = choice != FIRST_CHOICE  # somebody chose it: never change it
 
     @property
     def is_loaded(self) -> bool:
@@ -82,11 +85,34 @@ class ModelState:
 
     def choose(self, *, weights: str | None = None, device: str | None = None) -> None:
         """Take other weights or another device; they load at once if needed."""
+        self._is_users = self._is_users or weights is not None
         choice = ModelChoice(
             weights or self.choice.weights, device or self.choice.device
         )
-        if choice == self.choice:
+        if choice != self.choice:
+            self._take(choice)
+
+    def suit(self, modality: Modality) -> None:
+        """Take the shipped weights made for a modality, where there is one choice.
+
+        Weights that somebody chose stay, and so do those that fit already.
+        """
+        if self._is_users or modality in (Modality.UNKNOWN, Modality.OTHER):
             return
+        fitting = [
+            name
+            for name, path in list_weights()
+            if read_card(path).modality is modality
+        ]
+        if len(fitting) == 1 and fitting[0] != self.choice.weights:
+            self._take(ModelChoice(fitting[0], self.choice.device))
+            title = fitting[0].replace("_", " ")
+            self._session.notified.emit(
+                f"The model is now {title!r}, made for {modality.value}. Choose another"
+                " at Model."
+            )
+
+    def _take(self, choice: ModelChoice) -> None:
         self.choice = choice
         self._session.log.record(
             EventKind.MODEL, {"weights": choice.weights, "device": choice.device}

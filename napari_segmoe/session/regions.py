@@ -111,6 +111,7 @@ class Regions:
 
     def open_slide(self, scene: SlideScene) -> None:
         """Work on a slide; regions made on it before come back."""
+        self._session.model.suit(scene.modality)
         self._open = self.works.open(scene)
         self._view = self._rectangle = None
         self._take_spacing(self._open.scene)

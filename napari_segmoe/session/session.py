@@ -17,7 +17,7 @@ from napari_segmoe.session.explaining import Explaining
 from napari_segmoe.session.history import EventKind, EventLog, Snapshot, Step
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.jobs import JobRunner
-from napari_segmoe.session.model_state import ModelState
+from napari_segmoe.session.model_state import FIRST_CHOICE, ModelState
 from napari_segmoe.session.objects import LabelPatch, ObjectRecord
 from napari_segmoe.session.options import SegmentOptions
 from napari_segmoe.session.predictor import (
@@ -36,7 +36,6 @@ from napari_segmoe.session.workspace import Workspace
 from napari_segmoe.types import Mask, Prediction, Prompts, Spacing
 
 logger = logging.getLogger(__name__)
-FIRST_CHOICE = ModelChoice("breast_ultrasound")
 
 
 class Session:
@@ -153,6 +152,7 @@ class Session:
         known.snapshot = replace(known.snapshot, classes=self._classes)
         self.workspace = known
         self.log.record(EventKind.IMAGE, {"key": image.key, "shape": image.shape})
+        self.model.suit(image.modality)
         self._announce_image()
         self.model.load()
         self.prompting.ask_again()

@@ -1,0 +1,58 @@
+"""Which images weights give a class for."""
+
+import numpy as np
+import pytest
+
+from napari_segmoe.inference.domain import why_class_is_withheld
+from napari_segmoe.models.card import WeightsCard
+from napari_segmoe.types import Modality
+
+TISSUE = np.full((64, 64, 3), (200, 120, 190), np.uint8)
+SCAN = np.full((64, 64), 90, np.uint8)
+
+
+def card(modality):
+    return WeightsCard(name="n", model="m", modality=modality)
+
+
+@pytest.mark.parametrize(
+    ("made_for", "image", "found"),
+    [
+        (Modality.ULTRASOUND, TISSUE, "a colour image"),
+        (Modality.HISTOLOGY, SCAN, "a grey image"),
+        (Modality.HISTOLOGY, np.dstack([SCAN] * 3), "a grey image"),
+    ],
+)
+def test_colours_speak_where_the_file_is_silent(made_for, image, found):
+    sentence = why_class_is_withheld(card(made_for), Modality.UNKNOWN, image)
+    assert sentence is not None
+    assert found in sentence
+
+
+@pytest.mark.parametrize(
+    ("made_for", "image"),
+    [
+        (Modality.ULTRASOUND, SCAN),
+        (Modality.HISTOLOGY, TISSUE),
+        (Modality.UNKNOWN, TISSUE),
+        (Modality.OTHER, SCAN),
+    ],
+)
+def test_an_image_that_may_fit_gets_its_class(made_for, image):
+    assert why_class_is_withheld(card(made_for), Modality.UNKNOWN, image) is None
+
+
+def test_glass_with_a_little_tissue_is_not_taken_for_a_grey_image():
+    slide = np.full((64, 64, 3), 240, np.uint8)
+    slide[:16, :16] = TISSUE[:16, :16]
+    assert (
+        why_class_is_withheld(card(Modality.HISTOLOGY), Modality.UNKNOWN, slide) is None
+    )
+
+
+def test_the_sentence_names_weights_that_fit():
+    sentence = why_class_is_withheld(
+        card(Modality.ULTRASOUND), Modality.HISTOLOGY, TISSUE
+    )
+    assert sentence is not None
+    assert "Choose glands" in sentence

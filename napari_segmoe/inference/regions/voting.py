@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_segmoe.inference.network import TileAnswers, WindowNetwork
 from napari_segmoe.inference.regions.lattice import Lattice
-from napari_segmoe.inference.regions.objects_in_parts import innermost, parts_of
+from napari_segmoe.inference.regions.objects_in_parts import innermost, rough_parts
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.types import Mask
 
@@ -166,7 +166,7 @@ def _parts(
     coarse = component[::step, ::step]
     deep = np.ascontiguousarray(distance[box][::step, ::step])
     smallest_px = card.smallest_object_fraction * distance.size / step**2
-    parts = parts_of(coarse, deep, smallest_px=smallest_px, neck=card.part_below)
+    parts = rough_parts(coarse, deep, neck=card.part_below)
     numbers = range(1, int(parts.max(initial=0)) + 1)
     if len(numbers) < 2:
         yield component

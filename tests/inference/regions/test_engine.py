@@ -166,7 +166,7 @@ def test_progress_counts_windows_and_shows_every_part_once(tissue, usual):
 
 
 def test_glass_is_not_computed_and_changes_nothing_elsewhere(tissue):
-    network = DarkNetwork()
+    network = DarkNetwork(classes=0)
     wide = np.full((SHAPE[0], 900, 3), 243, np.uint8)
     wide[:, : SHAPE[1]] = tissue
     answer, steps = run(network, Pixels(wide))

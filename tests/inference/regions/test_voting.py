@@ -10,6 +10,7 @@ from napari_segmoe.inference.regions.objects_in_parts import (
     innermost,
     may_be_several,
     parts_of,
+    rough_parts,
 )
 from napari_segmoe.inference.regions.scoring import score_voteless
 from napari_segmoe.inference.regions.voting import Vote, tally
@@ -47,6 +48,29 @@ def test_parts_are_those_of_the_whole_mask_at_once():
     expected = part_touching(ndimage.label(mask, EIGHT)[0], depth, smallest_px=20)
     pairs = np.unique(np.stack((found.ravel(), expected.ravel()), 1), axis=0)
     assert found.max() == expected.max() == len(pairs) - 1 == 4
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(16, 40), st.integers(16, 40), st.integers(5, 9), st.sampled_from([1, 9])
+)
+def test_rough_parts_are_about_those_of_the_watershed(row, column, radius, grain):
+    mask = np.zeros((56, 56), bool)
+    y, x = np.ogrid[:56, :56]
+    for at_y, at_x in ((28, 28), (row, column)):
+        mask |= (y - at_y) ** 2 + (x - at_x) ** 2 <= radius**2
+    mask = ndimage.label(mask, EIGHT)[0] == 1
+    depth = np.tanh(ndimage.distance_transform_edt(mask) / grain).astype(np.float32)
+    rough = rough_parts(mask, depth)
+    exact = part_touching(mask.astype(np.int32), depth, smallest_px=10)
+    assert ((rough > 0) == mask).all()
+    if rough.max() != exact.max():
+        away = np.hypot(row - 28, column - 28)
+        assert away < 2.5 * radius  # where a neck is about 0.75
+        assert rough.max() > exact.max()
+    else:
+        same = max((rough == exact).mean(), (3 - rough == exact)[mask].mean())
+        assert same > 0.97
 
 
 def test_the_innermost_pixel_is_far_from_outline_and_border():

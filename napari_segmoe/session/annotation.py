@@ -270,12 +270,13 @@ class Annotation:
     ) -> tuple[ObjectRecord, ...]:
         found = {o.id: o for o in prediction.objects}
         crops = _crops(patch.after, patch.box[:2])
-        return tuple(
-            self._make_record(
-                new, crops[new], self._answer_for(prediction, found.get(old))
-            )
-            for old, new in new_ids.items()
-        )
+        image, records = self._session.require_image(), []
+        for old, new in new_ids.items():
+            answer = self._answer_for(prediction, found.get(old))
+            measured = self._measure(new, crops[new], found.get(old), answer)
+            record = self._make_record(measured, answer)
+            records.append(record.rescaled(image.spacing_um))
+        return tuple(records)
 
     def _answer_for(
         self, prediction: Prediction, found: SegmentedObject | None
@@ -284,8 +285,20 @@ class Annotation:
             return found.probabilities
         return None if self._session.snapshot.is_automatic else prediction.classes
 
+    def _measure(
+        self,
+        object_id: int,
+        crop: Crop,
+        found: SegmentedObject | None,
+        answer: Mapping[str, float] | None,
+    ) -> SegmentedObject:
+        mask, origin_yx = crop
+        if found is not None and found.area_px == mask.sum():  # none of it was locked
+            return replace(found, id=object_id)
+        return self._describe(mask, object_id, answer, origin_yx=origin_yx)
+
     def _make_record(
-        self, object_id: int, crop: Crop, answer: Mapping[str, float] | None
+        self, measured: SegmentedObject, answer: Mapping[str, float] | None
     ) -> ObjectRecord:
         name = max(answer, key=lambda n: answer[n]) if answer else None
         probability = float(answer[name]) if answer and name else None
@@ -299,10 +312,9 @@ class Annotation:
         class_id, source = entry.id if entry else None, ClassSource.MODEL
         if self.chosen_class_id is not None:
             class_id, source = self.chosen_class_id, ClassSource.USER
-        measured = self._describe(crop[0], object_id, answer, origin_yx=crop[1])
         region = self._session.require_image().region
         return ObjectRecord(
-            object_id, class_id, source, probability, name, measured, region
+            measured.id, class_id, source, probability, name, measured, region
         )
 
     def _redraw(

@@ -26,14 +26,26 @@ def name_magnification(spacing_um: float) -> str:
     return ""
 
 
-def say_scale(scene: SlideScene, assumed_um: float | None) -> str:
-    """Return one line on a slide's pixel size and who said it."""
+def say_scale(
+    scene: SlideScene, assumed_um: float | None, *, seen_um: float | None = None
+) -> str:
+    """Return one line on a slide's pixel size, who said it, and what weights see.
+
+    Parameters
+    ----------
+    scene : SlideScene
+        The slide.
+    assumed_um, seen_um : float or None
+        Pixel sizes of the weights: what they assume where none is stated, and what
+        they see images at.
+    """
     if scene.spacing_um is None:
         if assumed_um is None:
             return "No pixel size: areas are in pixels"
         return f"No pixel size: {assumed_um:g} µm/px assumed"
     by = {SpacingSource.USER: ", set by you", SpacingSource.LAYER: ", the layer's"}
-    return say_spacing(scene.spacing_um) + by.get(scene.spacing_source, "")
+    stated = say_spacing(scene.spacing_um) + by.get(scene.spacing_source, "")
+    return stated if seen_um is None else f"{stated}, seen at {seen_um:g} µm/px"
 
 
 def say_slide(scene: SlideScene) -> str:

@@ -115,7 +115,8 @@ class SlideView(QWidget):
         assumed_um = self._session.model.assumed_spacing_um
         self._name.setText(scene.name)
         self._name.setToolTip(f"{scene.name}\n{say_slide(scene)}")
-        text = say_scale(scene, assumed_um)
+        seen_um = self._session.model.spacing_um
+        text = say_scale(scene, assumed_um, seen_um=seen_um)
         self._scale.setText(text)
         self._scale.setToolTip(f"{text}\n{say_slide(scene)}")
         is_unknown = scene.spacing_um is None

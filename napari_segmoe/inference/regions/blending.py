@@ -61,6 +61,7 @@ class Blender:
         self._lattice = lattice
         self._chunk_px = chunk_px
         self._pending: dict[tuple[int, int], _Sums] = {}
+        self._done: set[tuple[int, int]] = set()
         weights = window_weights(lattice.window_px)
         self._weights = weights[:, None] * weights[None]  # (n, n)
 
@@ -94,12 +95,7 @@ class Blender:
         )
         y, x = self._lattice.corner(row, column)
         n = self._lattice.window_px
-        lattice = self._lattice
-        places = product(
-            self._chunks(lattice.rows, y, y + n),
-            self._chunks(lattice.columns, x, x + n),
-        )
-        for place in places:
+        for place in self._places((y, x, y + n, x + n)):
             sums = self._sums(place)
             box = self._box(place)
             if heavy is not None:
@@ -109,7 +105,19 @@ class Blender:
             sums.missing -= 1
             if not sums.missing:
                 del self._pending[place]
+                self._done.add(place)
                 yield self._finish(box, sums)
+
+    def is_done(self, box: PixelBox) -> bool:
+        """Whether all parts that a box touches were given out."""
+        return all(place in self._done for place in self._places(box))
+
+    def _places(self, box: PixelBox) -> Iterator[tuple[int, int]]:
+        y0, x0, y1, x1 = box
+        lattice = self._lattice
+        return product(
+            self._chunks(lattice.rows, y0, y1), self._chunks(lattice.columns, x0, x1)
+        )
 
     def _weigh(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         steps = np.rint(values * np.float32(_FINE))

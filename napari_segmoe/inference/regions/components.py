@@ -1,5 +1,6 @@
 """Join the components of parts of a mask across their borders. Loads no torch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,12 +26,15 @@ class Component:
     area_px : int
     first : (y, x)
         Its first pixel, row by row.
+    members : tuple of int
+        The provisional ids of its pixels.
     """
 
     root: int
     box: PixelBox
     area_px: int
     first: tuple[int, int]
+    members: tuple[int, ...]
 
 
 class Stitcher:
@@ -50,7 +54,8 @@ class Stitcher:
     def __init__(self, shape: tuple[int, int]) -> None:
         self.labels = np.zeros(shape, np.uint32)
         self._parents: list[int] = [0]
-        self._found: list[Component] = [Component(0, (0, 0, 0, 0), 0, (0, 0))]
+        self._whole: dict[int, Component] = {}
+        self._open: set[int] = set()
 
     def add(self, box: PixelBox, mask: Mask) -> None:
         """Take the mask of a part, (h, w) bool, and join it with its neighbours."""
@@ -58,29 +63,50 @@ class Stitcher:
         found, count = ndimage.label(mask, structure=_EIGHT)
         if not count:
             return
-        before = len(self._parents)
+        before = self.take_ids(count)
         areas = np.bincount(found.ravel())
-        for number, place in enumerate(ndimage.find_objects(found), 1):
-            rows, columns = place
-            top = int(np.argmax(found[rows.start, columns] == number))
-            self._found.append(
-                Component(
-                    before + number - 1,
-                    (
-                        y0 + rows.start,
-                        x0 + columns.start,
-                        y0 + rows.stop,
-                        x0 + columns.stop,
-                    ),
-                    int(areas[number]),
-                    (y0 + rows.start, x0 + columns.start + top),
-                )
+        for number, (rows, columns) in enumerate(ndimage.find_objects(found), 1):
+            root = before + number - 1
+            left = int(np.argmax(found[rows.start, columns] == number))
+            self._whole[root] = Component(
+                root=root,
+                box=(
+                    y0 + rows.start,
+                    x0 + columns.start,
+                    y0 + rows.stop,
+                    x0 + columns.stop,
+                ),
+                area_px=int(areas[number]),
+                first=(y0 + rows.start, x0 + columns.start + left),
+                members=(root,),
             )
-        self._parents.extend(range(before, before + count))
+            self._open.add(root)
         shifted = found.astype(np.uint32)
         shifted[found > 0] += np.uint32(before - 1)
         self.labels[y0:y1, x0:x1] = shifted
         self._join_borders(box)
+
+    def take_ids(self, count: int) -> int:
+        """Return the first of some provisional ids that nothing has yet."""
+        before = len(self._parents)
+        self._parents.extend(range(before, before + count))
+        return before
+
+    def take_complete(self, is_done: Callable[[PixelBox], bool]) -> list[Component]:
+        """Return the components that no further part can touch, each once.
+
+        Parameters
+        ----------
+        is_done : callable
+            Whether all parts that a box touches are in.
+        """
+        complete = []
+        for root in sorted(self._open):
+            y0, x0, y1, x1 = self._whole[root].box
+            if is_done((y0 - 1, x0 - 1, y1 + 1, x1 + 1)):
+                complete.append(self._whole[root])
+                self._open.remove(root)
+        return complete
 
     def roots(self) -> NDArray[np.uint32]:
         """Return the id that stands for each provisional id, (ids + 1,)."""
@@ -90,12 +116,7 @@ class Stitcher:
 
     def components(self) -> list[Component]:
         """Return the components, largest first; ties by their first pixel."""
-        whole: dict[int, Component] = {}
-        for number, part in enumerate(self._found[1:], 1):
-            root = self._root(number)
-            known = whole.get(root)
-            whole[root] = _joined(root, part, known or part, add=known is not None)
-        return sorted(whole.values(), key=lambda one: (-one.area_px, one.first))
+        return sorted(self._whole.values(), key=lambda one: (-one.area_px, one.first))
 
     def _root(self, number: int) -> int:
         parents = self._parents
@@ -129,16 +150,20 @@ class Stitcher:
         touching = touching[(touching > 0).all(axis=1)]
         for a, b in np.unique(touching, axis=0).tolist():
             first, second = self._root(a), self._root(b)
-            if first != second:
-                self._parents[max(first, second)] = min(first, second)
+            kept, gone = min(first, second), max(first, second)
+            if kept != gone:
+                self._parents[gone] = kept
+                self._open.discard(gone)
+                joined = _joined(self._whole[kept], self._whole.pop(gone))
+                self._whole[kept] = joined
 
 
-def _joined(root: int, part: Component, known: Component, *, add: bool) -> Component:
-    area = part.area_px + (known.area_px if add else 0)
-    box = (
-        min(part.box[0], known.box[0]),
-        min(part.box[1], known.box[1]),
-        max(part.box[2], known.box[2]),
-        max(part.box[3], known.box[3]),
+def _joined(kept: Component, other: Component) -> Component:
+    (y0, x0, y1, x1), (top, left, bottom, right) = kept.box, other.box
+    return Component(
+        root=kept.root,
+        box=(min(y0, top), min(x0, left), max(y1, bottom), max(x1, right)),
+        area_px=kept.area_px + other.area_px,
+        first=min(kept.first, other.first),
+        members=kept.members + other.members,
     )
-    return Component(root, box, area, min(part.first, known.first))

@@ -1,6 +1,7 @@
 """Segment everything in an image of any size, window by window."""
 
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segmoe.inference.devices import one_thread
 from napari_segmoe.inference.network import TileAnswers, WindowNetwork
 from napari_segmoe.inference.regions.blending import Blender, Chunk
-from napari_segmoe.inference.regions.components import Stitcher
+from napari_segmoe.inference.regions.components import Component, Stitcher
 from napari_segmoe.inference.regions.estimating import check_memory, remember_rate
 from napari_segmoe.inference.regions.forwarding import TileForward
 from napari_segmoe.inference.regions.numbering import Numbering
@@ -18,7 +20,6 @@ from napari_segmoe.inference.regions.options import TileOptions
 from napari_segmoe.inference.regions.reading import BlockReader, Place
 from napari_segmoe.inference.regions.scoring import score_voteless
 from napari_segmoe.inference.regions.voting import (
-    Pieces,
     Vote,
     can_vote,
     find_pieces,
@@ -32,6 +33,7 @@ _NO_TISSUE = "No tissue was found."
 _NO_OBJECT = "No object was found."
 
 _Tile = tuple[Place, NDArray[np.uint8]]
+_Computed = tuple[list[_Tile], TileAnswers, WindowNetwork]  # who answered
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,13 +132,19 @@ class _Region:
         self._forward = TileForward(network, options.batch_size)
         self._blender = Blender(self._lattice, options.chunk_px)
         self._stitcher = Stitcher(pixels.shape)
+        self._numbering = Numbering(
+            self._stitcher,
+            smallest_px=self._card.smallest_object_fraction
+            * self._lattice.window_px**2,
+            neck=self._card.part_below,
+        )
+        self._complete: deque[Component] = deque()
         self._probability = np.zeros(pixels.shape, np.uint8)
         self._distance: NDArray[np.float16] | None = None
         self._votes: list[Vote] = []
         self._can_vote = can_vote(network)
         self._torch = ThreadPoolExecutor(1, thread_name_prefix="segmoe-network")
-        self._computed: list[tuple[list[_Tile], TileAnswers]] = []
-        self._pieces: list[Pieces] = []
+        self._computed: list[_Computed] = []
         self._done = self._empty = 0
         self._busy_s = 0.0
 
@@ -150,14 +158,7 @@ class _Region:
         network = self._forward.network
         if self._done > self._empty:
             remember_rate(network, self._busy_s / (self._done - self._empty))
-        smallest_px = self._card.smallest_object_fraction * self._lattice.window_px**2
-        numbering = Numbering(
-            self._stitcher,
-            self._distance,
-            smallest_px=smallest_px,
-            neck=self._card.part_below,
-        )
-        for _ in self._sparingly(numbering.steps()):
+        for _ in self._sparingly(self._number()):
             yield self._progress()
         scores: dict[int, NDArray[np.float32]] = {}
         if self._can_vote:
@@ -181,6 +182,12 @@ class _Region:
             empty_windows=self._empty,
             notes=tuple(notes),
         )
+
+    def _number(self) -> Iterator[None]:
+        while self._complete:
+            self._numbering.add(self._complete.popleft(), self._distance)
+            yield
+        yield from self._numbering.finish()
 
     def _timed(self, work: Iterator[RegionProgress]) -> Iterator[RegionProgress]:
         """Give what ``work`` gives; count the time that it takes, not the pauses."""
@@ -231,7 +238,6 @@ class _Region:
                         tiles = []
             yield from self._compute(tiles)
             yield from self._compute([])
-            yield from self._compute([])
         finally:
             windows.close()
             self._torch.shutdown()
@@ -241,32 +247,35 @@ class _Region:
 
         The network rests between the steps, when others may use it.
         """
-        network = self._torch.submit(self._run_network, tiles, self._pieces)
-        before, self._computed, self._pieces = self._computed, [], []
+        network = self._torch.submit(self._run_network, tiles)
+        before, self._computed = self._computed, []
         try:
             steps = [step for one in before for step in self._join(*one)]
+            while self._complete and not network.done():
+                self._numbering.add(self._complete.popleft(), self._distance)
         finally:
             self._computed = network.result()
         yield from steps
         yield self._progress()
 
-    def _run_network(
-        self, tiles: list[_Tile], pieces: list[Pieces]
-    ) -> list[tuple[list[_Tile], TileAnswers]]:
-        for some in pieces:
-            self._votes += votes_of(self._forward.network, some)
+    def _run_network(self, tiles: list[_Tile]) -> list[_Computed]:
         answered = self._forward.answer([pixels for _, pixels in tiles])
-        return [(tiles[place], answers) for place, answers in answered]
+        return [
+            (tiles[place], answers, self._forward.network)
+            for place, answers in answered
+        ]
 
     def _join(
-        self, tiles: list[_Tile], answers: TileAnswers
+        self, tiles: list[_Tile], answers: TileAnswers, network: WindowNetwork
     ) -> Iterator[RegionProgress]:
         for index, (window, _) in enumerate(tiles):
             if self._can_vote:
                 found = find_pieces(
                     answers, index, self._card, lattice=self._lattice, place=window
                 )
-                self._pieces += [] if found is None else [found]
+                if found is not None:
+                    with one_thread():  # the network has the others
+                        self._votes += votes_of(network, found)
             distance = None if answers.distance is None else answers.distance[index]
             yield from self._take(window, answers.probability[index], distance)
 
@@ -283,15 +292,18 @@ class _Region:
             yield self._progress(chunk)
 
     def _keep(self, chunk: Chunk) -> None:
-        if chunk.probability is None:
-            return
+        if chunk.probability is not None:
+            self._write(chunk, chunk.probability)
+            self._stitcher.add(chunk.box, self._mask(chunk))
+        self._complete += self._stitcher.take_complete(self._blender.is_done)
+
+    def _write(self, chunk: Chunk, probability: NDArray[np.uint8]) -> None:
         y0, x0, y1, x1 = chunk.box
-        self._probability[y0:y1, x0:x1] = chunk.probability
+        self._probability[y0:y1, x0:x1] = probability
         if chunk.distance is not None:
             if self._distance is None:
                 self._distance = np.full(self._probability.shape, -1, np.float16)
             self._distance[y0:y1, x0:x1] = chunk.distance
-        self._stitcher.add(chunk.box, self._mask(chunk))
 
     def _mask(self, chunk: Chunk) -> Mask:
         y0, x0, y1, x1 = chunk.box

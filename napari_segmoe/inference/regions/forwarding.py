@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from napari_segmoe.errors import DeviceError
 from napari_segmoe.inference.network import TileAnswers, WindowNetwork
@@ -84,11 +85,18 @@ class TileForward:
 
 
 def on_cpu(network: WindowNetwork) -> WindowNetwork:
-    """Return a copy of a network on the CPU; the network itself stays as it is."""
-    model = network.model.to("cpu")
-    copied = copy.deepcopy(model)
-    network.model.to(network.device)
-    return WindowNetwork(copied, network.card, torch.device("cpu"))
+    """Return a copy of a network on the CPU; the network itself is not touched."""
+    values = (*network.model.parameters(), *network.model.buffers())
+    moved = {id(value): _to_cpu(value) for value in values}  # instead of a deep copy
+    model = copy.deepcopy(network.model, moved)
+    return WindowNetwork(model, network.card, torch.device("cpu"))
+
+
+def _to_cpu(value: Tensor) -> Tensor:
+    copied = value.detach().to("cpu", copy=True)
+    if isinstance(value, nn.Parameter):
+        return nn.Parameter(copied, requires_grad=False)
+    return copied
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

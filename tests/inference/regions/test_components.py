@@ -73,3 +73,28 @@ def test_objects_that_touch_at_a_corner_of_four_parts_are_one(other):
     mask[9 if other == 10 else 10, 9] = True
     mask[10 if other == 10 else 9, 10] = True
     assert len(stitch(mask, 10).components()) == 1
+
+
+@given(masks, st.integers(1, 9), st.randoms(use_true_random=False))
+def test_a_component_is_complete_once_when_nothing_can_touch_it(mask, side, order):
+    stitcher, done = Stitcher(mask.shape), np.zeros(mask.shape, bool)
+
+    def is_done(box):
+        y0, x0, y1, x1 = box
+        return done[max(y0, 0) : y1, max(x0, 0) : x1].all()
+
+    boxes = [
+        (y, x, min(y + side, mask.shape[0]), min(x + side, mask.shape[1]))
+        for y in range(0, mask.shape[0], side)
+        for x in range(0, mask.shape[1], side)
+    ]
+    order.shuffle(boxes)
+    complete = []
+    for y0, x0, y1, x1 in boxes:
+        done[y0:y1, x0:x1] = True
+        stitcher.add((y0, x0, y1, x1), mask[y0:y1, x0:x1])
+        complete += stitcher.take_complete(is_done)
+    assert sorted(complete, key=str) == sorted(stitcher.components(), key=str)
+    for one in complete:
+        inside = np.isin(stitcher.labels, one.members)
+        assert inside.sum() == one.area_px

@@ -29,7 +29,7 @@ def name_magnification(spacing_um: float) -> str:
 def say_scale(
     scene: SlideScene, assumed_um: float | None, *, seen_um: float | None = None
 ) -> str:
-    """Return one line on a slide's pixel size, who said it, and what weights see.
+    """Return what is said of a slide's pixel size, who said it, and what weights see.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def say_scale(
         return f"No pixel size: {assumed_um:g} µm/px assumed"
     by = {SpacingSource.USER: ", set by you", SpacingSource.LAYER: ", the layer's"}
     stated = say_spacing(scene.spacing_um) + by.get(scene.spacing_source, "")
-    return stated if seen_um is None else f"{stated}, seen at {seen_um:g} µm/px"
+    return stated if seen_um is None else f"{stated}\nseen at {seen_um:g} µm/px"
 
 
 def say_slide(scene: SlideScene) -> str:

@@ -84,7 +84,7 @@ def test_a_slide_without_spacing_says_what_is_assumed_and_asks(show, tmp_path):
     view._set.click()
     assert session.regions.slide.spacing_um == (0.23, 0.23)
     assert session.regions.slide.spacing_source is SpacingSource.USER
-    assert view.scale_text == "0.23 µm/px (40x), set by you, seen at 1 µm/px"
+    assert view.scale_text == "0.23 µm/px (40x), set by you\nseen at 1 µm/px"
     assert view.editor.isHidden()
 
 

@@ -23,7 +23,7 @@ def test_contributions_name_commands_that_exist(manifest):
     known = {command.id for command in parts.commands}
     used = [*parts.readers, *parts.sample_data, *parts.widgets, *parts.writers]
     assert {one.command for one in used} <= known
-    assert len(parts.sample_data) == 3
+    assert len(parts.sample_data) == 4
 
 
 def test_the_dock_is_named_segmoe(manifest):

@@ -10,6 +10,7 @@ from napari.layers import Labels
 
 from napari_segmoe.errors import PromptError
 from napari_segmoe.session.session import Session
+from napari_segmoe.session.slide_scene import RegionChoice
 from napari_segmoe.types import PromptKind
 from napari_segmoe.viewer.drawing import read_features
 from napari_segmoe.viewer.keys import run_action
@@ -23,8 +24,18 @@ def segment_with_clicks(viewer: napari.viewer.Viewer) -> None:
 
 
 def segment_image(viewer: napari.viewer.Viewer) -> None:
-    """Segment the whole image."""
+    """Segment the whole image; of a slide the field of view or the rectangle."""
     _act(viewer, lambda s: s.prompting.segment_image())
+
+
+def segment_rectangle(viewer: napari.viewer.Viewer) -> None:
+    """Wait for a rectangle to be dragged on the slide: the part to segment."""
+    _act(viewer, lambda s: s.regions.choose(RegionChoice.RECTANGLE))
+
+
+def cancel_region(viewer: napari.viewer.Viewer) -> None:
+    """End the segmentation of a slide's region."""
+    _act(viewer, lambda s: s.regions.cancel())
 
 
 def commit_object(viewer: napari.viewer.Viewer) -> None:

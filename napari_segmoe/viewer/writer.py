@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_segmoe.errors import PromptError
+from napari_segmoe.session.objects import ObjectRecord
 from napari_segmoe.session.session import Session
 from napari_segmoe.viewer.drawing import object_features
 
@@ -21,17 +22,58 @@ LARGEST_ID = np.iinfo(np.uint16).max
 def save_objects(path: Path, session: Session) -> list[str]:
     """Write a session's label image and table; see `write_labels`.
 
+    Of a slide each region with objects gets files of its own, and the table says
+    where in the slide it lies: ``NAME.tif`` for one, else ``NAME.region-N.tif``.
+
     Raises
     ------
     PromptError
         If there is no image, or the files cannot be written.
     """
+    path = Path(path)
+    if session.regions.slide is not None:
+        return _save_regions(path, session)
     labels = session.require_workspace().labels
-    features = object_features(session.annotation.records, session.classes.table)
-    colours = {e.name: e.colour for e in session.classes.table.entries}
-    written = _write(path, labels, features.to_dict("records"), colours)
+    written = _save(path, session, labels, session.annotation.records, {})
     session.notified.emit(f"Saved {path.name} and {Path(written[1]).name}.")
     return written
+
+
+def _save_regions(path: Path, session: Session) -> list[str]:
+    records = [one for one in session.regions.all if session.records_of(one.key)]
+    if not records:
+        raise PromptError("No object was committed on this slide. Commit some first.")
+    written = []
+    for record in records:
+        workspace = session.find_workspace(record.key)
+        assert workspace is not None, "it holds the records"
+        name = path.with_name(f"{path.stem}.region-{record.number}{path.suffix}")
+        at = path if len(records) == 1 else name
+        place = {
+            "region": {
+                "number": record.number,
+                "origin_yx_level0_px": list(record.region.origin_yx),
+                "step_yx_level0_px": list(record.region.step_yx),
+                "spacing_um": record.spacing_um,
+            }
+        }
+        objects = workspace.snapshot.records
+        written += _save(at, session, workspace.labels, objects, place)
+    names = ", ".join(Path(one).name for one in written[::2])
+    session.notified.emit(f"Saved {names}; the tables beside say where they lie.")
+    return written
+
+
+def _save(
+    path: Path,
+    session: Session,
+    labels: NDArray[np.uint32],
+    records: Sequence[ObjectRecord],
+    place: Mapping[str, Any],
+) -> list[str]:
+    features = object_features(records, session.classes.table)
+    colours = {e.name: e.colour for e in session.classes.table.entries}
+    return _write(path, labels, features.to_dict("records"), colours, place)
 
 
 def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -53,7 +95,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """
     features = attributes.get("features")
     rows = features.to_dict("records") if features is not None else []
-    return _write(Path(path), np.asarray(data), rows, {})
+    return _write(Path(path), np.asarray(data), rows, {}, {})
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -69,6 +111,7 @@ def _write(
     labels: NDArray[Any],
     rows: Sequence[Mapping[Any, Any]],
     colours: Mapping[str, str],
+    place: Mapping[str, Any],
 ) -> list[str]:
     if labels.ndim != 2 or (labels.size and int(labels.max()) > LARGEST_ID):
         raise PromptError(
@@ -77,7 +120,8 @@ def _write(
         )
     pixels = labels.astype(np.uint16)
     table = path.with_suffix(".json")
-    content = {"objects": [_plain(row) for row in rows], "classes": dict(colours)}
+    objects = [_plain(row) for row in rows]
+    content = {"objects": objects, "classes": dict(colours), **place}
     try:
         _replace(path, lambda at: _write_pixels(at, path.suffix.lower(), pixels))
         text = json.dumps(content, indent=1, ensure_ascii=False)

@@ -11,6 +11,7 @@ from PIL import Image
 from napari_segmoe.errors import PromptError
 from napari_segmoe.viewer.writer import read_rows, save_objects, write_labels
 from tests.session.fakes import make_session
+from tests.session.slide_fakes import make_slide_session, write_slide
 
 
 def committed_session():
@@ -62,3 +63,33 @@ def test_a_folder_that_does_not_exist_is_one_sentence():
 
 def test_a_label_image_without_a_table_has_no_rows(tmp_path):
     assert read_rows(tmp_path / "l.tif") == []
+
+
+def test_each_region_of_a_slide_says_where_it_lies(tmp_path):
+    slide = write_slide(tmp_path / "discs.ome.tif")
+    session = make_slide_session(slide)
+    with pytest.raises(PromptError, match="Commit some first"):
+        save_objects(tmp_path / "objects.png", session)
+    session.regions.segment((0, 0, 500, 500))
+    session.annotation.commit()
+    files = save_objects(tmp_path / "objects.png", session)
+    assert files == [str(tmp_path / "objects.png"), str(tmp_path / "objects.json")]
+    session.regions.segment((900, 1000, 1536, 1536))
+    session.annotation.commit()
+    files = save_objects(tmp_path / "objects.png", session)
+    assert [f.rsplit("/")[-1] for f in files] == [
+        "objects.region-1.png",
+        "objects.region-1.json",
+        "objects.region-2.png",
+        "objects.region-2.json",
+    ]
+    place = json.loads((tmp_path / "objects.region-2.json").read_text())["region"]
+    assert place == {
+        "number": 2,
+        "origin_yx_level0_px": [900.0, 1000.0],
+        "step_yx_level0_px": [2.0, 2.0],
+        "spacing_um": [1.0, 1.0],
+    }
+    assert np.asarray(Image.open(files[2])).shape == (318, 268)
+    rows = read_rows(tmp_path / "objects.region-2.png")
+    assert rows[0]["area_um2"] == pytest.approx(np.pi * 50**2, rel=0.02)

@@ -132,14 +132,14 @@ def add_objects(
     mapping of int to int
         Id in ``found`` -> id in the label image, for objects that kept a pixel.
     """
-    free = np.where(labels == 0, found, 0)
+    free = found * (labels == 0)
     kept = [int(i) for i in np.flatnonzero(np.bincount(free.ravel())) if i]
     if not kept:
         return None, {}
     new_ids = {old: first_id + n for n, old in enumerate(kept)}
-    lookup = np.zeros(int(found.max()) + 1, np.uint32)
+    lookup = np.zeros(kept[-1] + 1, np.uint32)
     lookup[list(new_ids)] = list(new_ids.values())
-    return diff_labels(labels, np.where(free > 0, lookup[free], labels)), new_ids
+    return diff_labels(labels, labels + lookup[free]), new_ids
 
 
 def remove_objects(labels: Labels, records: Iterable[ObjectRecord]) -> LabelPatch:

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, minimum_filter
 
 from napari_segmoe.session.classes import ClassTable
-from napari_segmoe.session.objects import ObjectRecord
-from napari_segmoe.types import Prediction, SegmentedObject
+from napari_segmoe.session.objects import ObjectRecord, bounding_box
+from napari_segmoe.types import Mask, Prediction, SegmentedObject
 
 POSITIVE_COLOUR = "#2ECC71"
 NEGATIVE_COLOUR = "#FF4D4D"
@@ -32,20 +31,41 @@ def draw_outlined(
 
     The outline is ``width_px`` wide; by default as `outline_width` says.
     """
-    drawn = np.where(labels > 0, 2 * labels - 1, 0).astype(np.uint32)
-    side = 2 * (width_px or outline_width(labels.shape)) + 1
-    rows, columns = np.nonzero(labels)
-    if rows.size == 0:
+    drawn = 2 * labels
+    drawn[labels > 0] -= 1
+    box = bounding_box(labels > 0)
+    if box is None:
         return drawn
-    y0, y1, x0, x1 = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
-    crop = np.pad(labels[y0:y1, x0:x1].astype(np.int64), side // 2)
-    lowest = minimum_filter(crop, size=side, mode="constant")
-    highest = maximum_filter(crop, size=side, mode="constant")
-    half = side // 2
-    outline = (crop > 0) & (lowest != highest)
-    view = drawn[y0:y1, x0:x1]
-    view[outline[half:-half, half:-half]] += 1
+    y0, x0, y1, x1 = box
+    crop = labels[y0:y1, x0:x1]
+    inside = _is_inside(crop, width_px or outline_width(labels.shape))
+    drawn[y0:y1, x0:x1][(crop > 0) & ~inside] += 1
     return drawn
+
+
+def _is_inside(labels: NDArray[np.uint32], width_px: int) -> Mask:
+    """Return the pixels all whose neighbours, so far away, have the same label.
+
+    What lies around counts as another label. A square is uniform if its rows are, and
+    its middle column: each is asked by doubling, so that it costs the logarithm of
+    the width.
+    """
+    around = np.pad(labels, width_px)
+    rows = _all_of(around[:, 1:] == around[:, :-1], 2 * width_px, axis=1)
+    middle = around[:, width_px:-width_px]
+    column = _all_of(middle[1:] == middle[:-1], 2 * width_px, axis=0)
+    inside: Mask = _all_of(rows, 2 * width_px + 1, axis=0) & column
+    return inside
+
+
+def _all_of(given: Mask, count: int, *, axis: int) -> Mask:
+    """Return where ``count`` neighbours in a row are all True, along an axis."""
+    found, known = np.moveaxis(given, axis, 0), 1
+    while known < count:
+        step = min(known, count - known)
+        found = found[:-step] & found[step:]
+        known += step
+    return np.moveaxis(found, 0, axis)
 
 
 def progress_colours(fill_opacity: float) -> DirectLabelColormap:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
 from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
@@ -15,7 +16,7 @@ logger = logging.getLogger(__name__)
 SECONDS_TO_END = 5.0
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class _Task:
     job: Job
     topic: str
@@ -43,6 +44,8 @@ class QtJobRunner(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._lanes: dict[str, _Lane] = {}
+        # tasks that wait, run, or whose answer is on its way
+        self._open: WeakSet[_Task] = WeakSet()
         self._is_closed = False
         self._called.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
@@ -61,12 +64,17 @@ class QtJobRunner(QObject):
             return
         if lane not in self._lanes:
             self._lanes[lane] = _Lane(lane, self._called.emit)
-        self._lanes[lane].put(_Task(job, topic, on_done, on_error, on_progress))
+        task = _Task(job, topic, on_done, on_error, on_progress)
+        self._open.add(task)
+        self._lanes[lane].put(task)
 
     def cancel(self, topic: str) -> None:
         """Drop and end the jobs of a topic; see `JobRunner.cancel`."""
         for lane in self._lanes.values():
-            lane.cancel(topic)
+            lane.drop(topic)
+        for task in tuple(self._open):
+            if task.topic == topic:
+                task.is_cancelled.set()
 
     def close(self) -> None:
         """Drop what waits, and wait a moment for the running jobs to end."""
@@ -104,12 +112,10 @@ class _Lane:
             self._waiting[task.topic] = task
             self._condition.notify()
 
-    def cancel(self, topic: str) -> None:
-        """Drop the waiting job of a topic, and end the running one at its next step."""
+    def drop(self, topic: str) -> None:
+        """Drop the waiting job of a topic."""
         with self._condition:
             self._waiting.pop(topic, None)
-            if self._running is not None and self._running.topic == topic:
-                self._running.is_cancelled.set()
 
     def end(self) -> None:
         """Drop what waits; the running job ends at its next step."""

@@ -39,7 +39,11 @@ def look_at(
 
 
 def look_at_box(
-    viewer: Any, layer: Layer, box: tuple[int, int, int, int], *, room: float = ROOM
+    viewer: Any,
+    layer: Layer,
+    box: tuple[float, float, float, float],
+    *,
+    room: float = ROOM,
 ) -> None:
     """Bring a box (y0, x0, y1, x1) of a layer's pixels to the middle of the canvas."""
     y0, x0, y1, x1 = box

@@ -107,8 +107,7 @@ class LayerSync:
 
     def choose_first_image(self) -> None:
         """Work on the selected image, or the topmost one."""
-        active = self._viewer.layers.selection.active
-        images = self.images()
+        active, images = self._viewer.layers.selection.active, self.images()
         if is_image(active):
             self.choose(active)
         elif images:
@@ -248,6 +247,7 @@ class LayerSync:
 
     def _on_regions_changed(self) -> None:
         if self._image is not None and self._image.multiscale:
+            self._slide.show_spacing()
             self._slide.show_frames()
             self._objects.show_others(self._image)
 

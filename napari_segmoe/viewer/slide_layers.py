@@ -13,9 +13,15 @@ from napari_segmoe.session.regions import Regions
 from napari_segmoe.session.session import Session
 from napari_segmoe.session.slide_scene import LevelBox, RegionChoice, SpacingSource
 from napari_segmoe.viewer import drawing
-from napari_segmoe.viewer.camera import camera_of, field_of_view, pixels_per_point
+from napari_segmoe.viewer.camera import (
+    camera_of,
+    field_of_view,
+    look_at_box,
+    pixels_per_point,
+)
 from napari_segmoe.viewer.our_layers import FRAMES
 from napari_segmoe.viewer.placement import read_spacing_um
+from napari_segmoe.viewer.readers import SLIDE_PATH
 
 CURRENT_COLOUR = "#FFD166"
 REGION_COLOUR = "#9A8C5C"
@@ -147,6 +153,24 @@ class SlideLayers:
         known_um = slide.spacing_um
         if known_um is None or not np.allclose(shown_um, known_um, rtol=_SAME):
             self.regions.set_spacing(shown_um, SpacingSource.LAYER)
+
+    def show_spacing(self) -> None:
+        """Give our reader's layer the pixel size that the user stated; the view stays.
+
+        Layers of other readers keep the scale they were given.
+        """
+        slide, image = self.regions.slide, self._image
+        if slide is None or image is None or SLIDE_PATH not in image.metadata:
+            return
+        is_users = slide.spacing_source is SpacingSource.USER
+        stated_um, shown_um = slide.spacing_um, read_spacing_um(image)
+        if not is_users or stated_um is None:
+            return
+        if shown_um is not None and np.allclose(shown_um, stated_um, rtol=_SAME):
+            return
+        box = field_of_view(self._viewer, image)
+        image.scale, image.units = stated_um, ("um", "um")
+        look_at_box(self._viewer, image, box, room=1.0)
 
     def outline_px(self, layer: Layer, shape: tuple[int, int]) -> int | None:
         """Return the width of outlines in a layer's pixels; None: as for an image."""

@@ -370,3 +370,23 @@ def test_a_pyramid_without_a_file_is_refused_in_one_sentence(open_viewer):
     assert "no slide's file" in str(opened.session.failures[-1])
     assert opened.session.regions.slide is None
     assert names(opened) == ["memory"]
+
+
+def test_the_users_spacing_is_the_layers_scale_and_the_view_stays(open_viewer, slide):
+    bare = write_slide(slide.parent / "bare.ome.tif", spacing_um=None)
+    opened = open_viewer(path=bare)
+    assert opened.session.regions.slide.spacing_um is None
+    camera = camera_of(opened.viewer)
+    camera.center, camera.zoom = (0, 300, 500), 2.0
+    before = field_of_view(opened.viewer, opened.slide)
+    press(opened, [(300, 500)])
+    opened.session.regions.set_spacing(0.25)
+    assert opened.slide.scale == pytest.approx([0.25, 0.25])
+    assert [str(unit) for unit in opened.slide.units] == ["micrometer", "micrometer"]
+    after = field_of_view(opened.viewer, opened.slide)
+    assert after == pytest.approx(before, abs=0.5)
+    assert opened.session.regions.slide.spacing_source is SpacingSource.USER
+    click = opened.session.prompts.clicks[0]
+    layer = opened.viewer.layers[PROMPTS]
+    at = opened.slide.world_to_data(layer.data_to_world((click.y, click.x)))
+    assert at == pytest.approx((300, 500))

@@ -84,7 +84,7 @@ def _ring(mask: Tensor) -> Tensor:
     diameter = mask.sum(dim=(1, 2, 3)).clamp_min(0).sqrt()
     steps = (0.15 * diameter).round().clamp(1, _MOST_RING_STEPS)
     grown = torch.empty_like(mask)
-    for reach in steps.unique().int().tolist():
+    for reach in steps.unique().int().tolist():  # type: ignore[no-untyped-call]
         chosen = steps == reach
         grown[chosen] = _dilate(_dilate(mask[chosen], reach, dim=2), reach, dim=3)
     return grown - mask

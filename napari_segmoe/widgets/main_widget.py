@@ -19,12 +19,13 @@ from qtpy.QtWidgets import (
 from napari_segmoe.errors import SegmoeError
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.jobs import JobRunner
+from napari_segmoe.session.model_state import FIRST_CHOICE
 from napari_segmoe.session.predictor import (
     DeviceReader,
     ModelChoice,
     PredictorLoader,
 )
-from napari_segmoe.session.session import FIRST_CHOICE, Session
+from napari_segmoe.session.session import Session
 from napari_segmoe.session.torch_backend import TorchDevices, load_torch_predictor
 from napari_segmoe.viewer.heatmaps import HeatmapLayers
 from napari_segmoe.viewer.layers import LayerSync

@@ -159,10 +159,7 @@ def _open_slide(path: Path, request: Request, card: WeightsCard) -> Scene:
         modality=request.modality,
         notes=source.notes,
     )
-    clicks = tuple(
-        Click(*region.from_slide(one.y, one.x), positive=one.positive)
-        for one in request.clicks
-    )
+    clicks = tuple(_click_in_region(one, region) for one in request.clicks)
     return Scene(path.name, image, region, clicks, _in_region(request.box, region))
 
 
@@ -211,6 +208,13 @@ def _checked(
                 f"{words}. Enlarge --region, or leave it out."
             )
     return y0, x0, y1, x1
+
+
+def _click_in_region(click: Click, region: SlideRegion) -> Click:
+    """Return a click in pixels of a region, whose last pixels may be cut off."""
+    y, x = region.from_slide(click.y, click.x)
+    height, width = region.shape
+    return Click(min(y, height - 1.0), min(x, width - 1.0), positive=click.positive)
 
 
 def _in_region(box: Box | None, region: SlideRegion) -> Box | None:

@@ -1,6 +1,6 @@
 """The object that prompts mean, from the network's answer to the finished mask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from napari_segmoe.inference.grids import spread
 from napari_segmoe.inference.merging import agree_with, reach_of_pull
 from napari_segmoe.inference.network import WindowAnswer, WindowNetwork
 from napari_segmoe.inference.question import Question, choose_mask
+from napari_segmoe.inference.wider_look import is_cut, shows_the_same, widened
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.types import Mask
 
@@ -56,15 +57,9 @@ def find_object(
     threshold, frame = network.card.mask_threshold, question.image.frame
     whole = spread(answer.probability, answer.window, frame.shape)
     mask = _choose(network, question, answer, whole, locked)
-    if question.image.scaled is None and question.previous is None:
-        closer = None
-        if mask.values.any():
-            closer = look_closer(network, question, whole, mask, question.prompts)
-        if closer is not None:
-            whole = whole.with_part(closer)
-            mask = _choose(
-                network, question, answer, whole, locked, looked_at=closer.box
-            )
+    if question.previous is None and mask.values.any():
+        look = _look_closer if question.image.scaled is None else _look_wider
+        whole, mask = look(network, question, answer, (whole, mask), locked)
     before = whole.cut(mask.box).copy()
     np.minimum(whole.values, np.float32(threshold), out=whole.values)
     agreed = agree_with(before, mask.values, threshold)
@@ -73,6 +68,42 @@ def find_object(
     if isinstance(frame, ScaledFrame):
         own = _settle(frame, question, found, own, locked=locked, threshold=threshold)
     return FoundObject(mask, own)
+
+
+def _look_closer(
+    network: WindowNetwork,
+    question: Question,
+    answer: WindowAnswer,
+    found: tuple[Patch, Patch],
+    locked: Mask | None,
+) -> tuple[Patch, Patch]:
+    """Return probability and mask after a look at a small object from close by."""
+    whole, mask = found
+    closer = look_closer(network, question, whole, mask, question.prompts)
+    if closer is None:
+        return found
+    whole = whole.with_part(closer)
+    return whole, _choose(
+        network, question, answer, whole, locked, looked_at=closer.box
+    )
+
+
+def _look_wider(
+    network: WindowNetwork,
+    question: Question,
+    answer: WindowAnswer,
+    found: tuple[Patch, Patch],
+    locked: Mask | None,
+) -> tuple[Patch, Patch]:
+    """Return probability and mask after a look at all of an object that was cut."""
+    shape = question.image.frame.shape
+    if not is_cut(found[1], answer.window, shape):
+        return found
+    wider = replace(question, window=widened(answer.window))
+    more = network.answer(wider.window, wider.prompts, steering=wider.steering)
+    whole = spread(more.probability, more.window, shape)
+    mask = _choose(network, wider, more, whole, locked)
+    return (whole, mask) if shows_the_same(found[1], mask) else found
 
 
 def _choose(

@@ -1,10 +1,12 @@
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from napari_segmoe.models.card import WeightsCard
+from napari_segmoe.models.card import WeightsCard, list_weights
 from napari_segmoe.models.registry import create_model
 from napari_segmoe.models.weights import save_weights
 
@@ -46,6 +48,26 @@ def spaced_weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "spaced.safetensors"
     save_weights(path, model, card)
     return path
+
+
+@pytest.fixture(scope="session")
+def gland_weights():
+    """The shipped weights for glands, or those that SEGMOE_GLANDS names."""
+    shipped = dict(list_weights()).get("glands")
+    named = os.environ.get("SEGMOE_GLANDS")
+    if named:
+        return Path(named)
+    if shipped is None:
+        pytest.skip("There are no gland weights; SEGMOE_GLANDS can name some.")
+    return shipped
+
+
+@pytest.fixture(scope="session")
+def glands(gland_weights):
+    """A predictor of the gland weights, on one thread."""
+    from napari_segmoe.inference.predictor import load_predictor
+
+    return load_predictor(gland_weights, device="cpu", threads=1)
 
 
 @pytest.fixture

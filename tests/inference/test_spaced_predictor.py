@@ -61,7 +61,7 @@ def test_a_click_finds_the_same_object_at_any_pixel_size(bright_objects, um, dis
 
 @pytest.mark.parametrize("um", SIZES_UM)
 def test_everything_is_the_same_at_any_pixel_size(bright_objects, um):
-    bright_objects.set_image(_disks(um), (um, um))
+    bright_objects.set_image(_disks(um), (um, um), modality=Modality.HISTOLOGY)
     answer = bright_objects.predict()
     assert answer.labels.shape == answer.mask.shape == _disks(um).shape[:2]
     assert len(answer.objects) == len(DISKS_UM)

@@ -45,6 +45,9 @@ def run(arguments: Sequence[str]) -> int:
         Exit status.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    # what readers find wrong with a file is said in our own sentence
+    for library in ("tifffile", "wsidicom", "pydicom"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     from napari_segmoe.cli.app import app
 
     try:

@@ -75,6 +75,11 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _page(path: Path, tiff: Any, frame: int) -> Any:
     count = len(tiff.pages)
+    if not count:
+        raise ImageReadError(
+            f"{path.name} is damaged or cut short: no image is found in it. Copy it"
+            " again."
+        )
     if not 0 <= frame < count:
         raise ImageReadError(
             f"{path.name} has {count} pages; page {frame} (from 0) was asked for."

@@ -117,3 +117,12 @@ def test_a_click_on_each_ultrasound_file_is_answered(
     found = ask(capsys, tmp_path, *command[1:], "--click", click)
     assert found["size"] == [height, width]
     assert found["objects"] or found["notes"]
+
+
+def test_a_slide_cut_short_gets_one_sentence(wsi_samples, tmp_path, capsys):
+    slide = tmp_path / "cut.svs"
+    slide.write_bytes((wsi_samples / SLIDES[0]).read_bytes()[:300_000])
+    command = ["segment", str(slide), "--weights", "glands"]
+    assert run([*command, "--out", str(tmp_path / "out")]) == 2
+    (sentence,) = capsys.readouterr().err.strip().splitlines()
+    assert "cut short" in sentence

@@ -41,11 +41,14 @@ class Patch:
         return Patch(self.values.astype(dtype), self.y0, self.x0)
 
     def with_part(self, part: "Patch") -> "Patch":
-        """Return the patch, grown to hold another that is written onto it."""
+        """Return the patch, grown to hold another that is written onto it.
+
+        Where it need not grow, its own values are written to.
+        """
         y0, x0, y1, x1 = self.box
         low_y, low_x = min(y0, part.y0), min(x0, part.x0)
         high_y, high_x = max(y1, part.box[2]), max(x1, part.box[3])
-        joined = np.array(self.cut((low_y, low_x, high_y, high_x)))
+        joined = self.cut((low_y, low_x, high_y, high_x))
         height, width = part.values.shape
         top, left = part.y0 - low_y, part.x0 - low_x
         joined[top : top + height, left : left + width] = part.values
@@ -53,6 +56,8 @@ class Patch:
 
     def on(self, shape: tuple[int, int]) -> NDArray[Any]:
         """Return the whole array; zeros that nobody touches cost no memory."""
+        if self.box == (0, 0, *shape):
+            return self.values
         full = np.zeros(shape, self.values.dtype)
         self.write_to(full)
         return full

@@ -42,6 +42,13 @@ def test_a_part_written_onto_a_patch_enlarges_it():
     assert (patch.values == 1).all()
 
 
+def test_a_part_inside_is_written_in_place():
+    patch = Patch(np.ones((4, 4)), 10, 10)
+    joined = patch.with_part(Patch(np.zeros((2, 2)), 11, 11))
+    assert joined.box == patch.box
+    assert patch.values.sum() == 12
+
+
 def test_a_clipped_box_never_turns_inside_out():
     assert clip_box((-5, 2, 3, 50), (10, 10)) == (0, 2, 3, 10)
     y0, x0, y1, x1 = clip_box((20, 20, 30, 30), (10, 10))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from napari_segmoe.cli.running import run
 from napari_segmoe.data.phantom import make_breast_phantom
+from napari_segmoe.data.slide_writing import write_pixels
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.registry import create_model
 from napari_segmoe.models.weights import save_weights
@@ -170,3 +171,34 @@ def test_out_that_is_a_file_is_refused(image, weights, tmp_path, capsys):
     assert run([*words, "--no-counterfactuals", "--out", str(taken)]) == 2
     assert "is a file" in capsys.readouterr().err
     assert taken.read_text() == "mine"
+
+
+@pytest.fixture
+def slide(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(90, 220, (2600, 2400, 3), dtype=np.uint8)
+    return write_pixels(tmp_path / "slide.ome.tif", pixels, (0.5, 0.5))
+
+
+def _explain_slide(slide, weights, out, *words):
+    command = ["explain", str(slide), "-w", str(weights["decoder_interaction_lite"])]
+    return run([*command, *words, "--out", str(out), "--threads", "1"])
+
+
+def test_a_click_on_a_slide_is_explained_over_its_region(slide, weights, tmp_path):
+    out = tmp_path / "out"
+    assert _explain_slide(slide, weights, out, "--click", "1300,1200") == 0
+    found = json.loads((out / "slide.ome.explanations.json").read_text())
+    assert found["clicks"] == [[1300, 1200, True]]
+    assert found["region"]["shape"] == [1024, 1024]
+    names = [name for one in found["explanations"] for name in one["files"]]
+    maps = [name for name in names if name.endswith(".tiff")]
+    assert maps
+    assert tifffile.imread(out / maps[0]).shape == (1024, 1024)
+
+
+def test_a_whole_slide_is_not_explained(slide, weights, tmp_path, capsys):
+    assert _explain_slide(slide, weights, tmp_path / "out") == 2
+    (sentence,) = capsys.readouterr().err.strip().splitlines()
+    assert "too many to be explained" in sentence
+    assert "--region" in sentence

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segmoe.data.slides.zarr_chunks import check_chunks
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ZarrPlane:
@@ -47,13 +49,20 @@ class ZarrPlane:
         return size
 
     def read(self, y0: int, x0: int, y1: int, x1: int) -> NDArray[Any]:
-        """Return (h, w, channels) as stored."""
+        """Return (h, w, channels) as stored.
+
+        Raises
+        ------
+        SlideError
+            If a chunk is damaged so that its decoder could crash.
+        """
         index = tuple(
             {"y": slice(y0, y1), "x": slice(x0, x1), "c": slice(None)}.get(
                 axis, self.planes.get(axis, 0)
             )
             for axis in self.axes
         )
+        check_chunks(self.array, index)
         stored = np.asarray(self.array[index])
         kept = [axis for axis in self.axes if axis in {"y", "x", "c"}]
         if "c" not in kept:

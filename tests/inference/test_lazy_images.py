@@ -84,7 +84,8 @@ def test_a_source_is_answered_as_its_array(predictor, source, question):
 def test_weights_with_a_pixel_size_read_the_source_itself(bright_objects, source):
     bright_objects.set_image(source, (1.0, 1.0))
     bright_objects.predict([Click(200, 210)])
-    ((box, shape),) = source.boxes
+    (box, shape), *wider = source.boxes
+    assert len(wider) <= 1  # a second look, where the window cuts what was found
     assert shape == (64, 64)
     y0, x0, y1, x1 = box
     assert (y1 - y0, x1 - x0) == (64, 64)
@@ -98,4 +99,5 @@ def test_a_source_of_another_size_is_scaled(bright_objects, source):
     assert read <= 260**2
     bright_objects.set_image(source.pixels, (0.25, 0.25))
     eager = bright_objects.predict([Click(200, 210)])
-    assert (lazy.mask == eager.mask).mean() > 0.99
+    # a wider look lies between the source's pixels, whose fine texture it blurs
+    assert (lazy.mask == eager.mask).mean() > 0.97

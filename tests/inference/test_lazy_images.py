@@ -84,7 +84,8 @@ def test_a_source_is_answered_as_its_array(predictor, source, question):
 def test_weights_with_a_pixel_size_read_the_source_itself(bright_objects, source):
     bright_objects.set_image(source, (1.0, 1.0))
     bright_objects.predict([Click(200, 210)])
-    (box, shape), *wider = source.boxes
+    overview, (box, shape), *wider = source.boxes
+    assert overview == ((0, 0, 512, 512), (64, 64))
     assert len(wider) <= 1  # a second look, where the window cuts what was found
     assert shape == (64, 64)
     y0, x0, y1, x1 = box

@@ -20,7 +20,7 @@ class Precision(StrEnum):
     FP16 = "16-mixed"
 
 
-class Recipe(StrEnum):
+class RecipeName(StrEnum):
     """Training procedures."""
 
     MULTITASK = "multitask"
@@ -35,7 +35,7 @@ class TrainingConfig(BaseModel):
     out: Path = Field(description="Run folder to make.")
     model: str = Field("decoder_interaction_lite", description="Preset.")
     model_options: dict[str, Any] = Field(default_factory=dict)
-    recipe: Recipe = Field(Recipe.MULTITASK, description="Training recipe.")
+    recipe: RecipeName = Field(RecipeName.MULTITASK, description="Training recipe.")
     name: str = Field("unnamed", description="Name in the weights' card.")
     title: str = Field("", description="One line for people, in the card.")
     modality: Modality = Field(Modality.UNKNOWN, description="What made the images.")

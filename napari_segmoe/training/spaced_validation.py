@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_segmoe.data.click_simulation import distance_inside
+from napari_segmoe.training.batches import make_batch
 from napari_segmoe.training.config import TrainingConfig
 from napari_segmoe.training.metrics import label_components, score_objects
-from napari_segmoe.training.multitask import make_batch
 from napari_segmoe.training.samples import Sample
 from napari_segmoe.training.sources import ObjectBox, Source
 from napari_segmoe.training.spaced_samples import object_at, plain_crop

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_segmoe.data.click_simulation import next_click
+from napari_segmoe.training.batches import Batch, make_batch
 from napari_segmoe.training.class_metrics import accuracy, auc
 from napari_segmoe.training.config import TrainingConfig
-from napari_segmoe.training.multitask import Batch, make_batch
 from napari_segmoe.training.samples import Sample, plain_sample
 from napari_segmoe.training.sources import Source
 from napari_segmoe.types import Prompts

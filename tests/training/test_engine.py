@@ -10,9 +10,9 @@ from napari_segmoe.errors import (
     WeightsError,
 )
 from napari_segmoe.models.weights import load_weights
-from napari_segmoe.training import engine
 from napari_segmoe.training.config import make_config
 from napari_segmoe.training.engine import fit
+from napari_segmoe.training.recipes import multitask
 
 
 def _config(folder, out, **changes):
@@ -94,12 +94,12 @@ def test_nothing_to_resume_is_said(tiny_folder, tmp_path):
 def test_a_loss_that_is_not_finite_stops_and_names_the_batch(
     tiny_folder, tmp_path, monkeypatch
 ):
-    class Broken(engine.MultitaskStep):
+    class Broken(multitask.MultitaskStep):
         def forward(self, batch):
             losses = super().forward(batch)
             return losses | {"loss": losses["loss"] * torch.nan}
 
-    monkeypatch.setattr(engine, "MultitaskStep", Broken)
+    monkeypatch.setattr(multitask, "MultitaskStep", Broken)
     with pytest.raises(TrainingError, match="batch 0"):
         list(fit(_config(tiny_folder, tmp_path / "nan")))
 

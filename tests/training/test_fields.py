@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from napari_segmoe.models.outputs import SegmentationOutput
+from napari_segmoe.training.batches import make_batch
 from napari_segmoe.training.config import make_config
 from napari_segmoe.training.fields import (
     FieldOptions,
@@ -12,7 +13,6 @@ from napari_segmoe.training.fields import (
     field_options,
     make_fields,
 )
-from napari_segmoe.training.multitask import make_batch
 from napari_segmoe.training.samples import Sample
 from napari_segmoe.types import Prompts
 

@@ -13,7 +13,11 @@ from napari_segmoe.errors import ConfigError
 
 def train(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     data: Annotated[
-        Path | None, typer.Option(help="Data folder: images/, masks/ and labels.csv.")
+        list[Path] | None,
+        typer.Option(
+            help="Data folder: images/, masks/ and labels.csv. Repeat it to train on"
+            " several."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to make.")] = None,
     model: Annotated[str | None, typer.Option(help="Preset; see `models`.")] = None,
@@ -41,7 +45,7 @@ def train(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     if list_settings:
         _show_settings()
         return
-    named = {"data": data, "out": out, "model": model, "recipe": recipe}
+    named = {"out": out, "model": model, "recipe": recipe, **_folders(data or ())}
     values = _stored_values(out, resume=resume)
     values |= _read_yaml(config) | _parse_settings(settings or ())
     values |= {key: value for key, value in named.items() if value is not None}
@@ -53,6 +57,10 @@ def train(  # noqa: PLR0913, PLR0917  (the options are its arguments)
 
     events = fit(training_config, resume=resume)
     _print_lines(events) if as_json else _show_progress(events)
+
+
+def _folders(data: Sequence[Path]) -> dict[str, Any]:
+    return {"data": data[0], "more_data": tuple(data[1:])} if data else {}
 
 
 def _stored_values(out: Path | None, *, resume: bool) -> dict[str, Any]:

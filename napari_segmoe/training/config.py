@@ -2,13 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_segmoe.errors import ConfigError
 from napari_segmoe.types import Modality
+
+Positive = Annotated[float, Field(gt=0)]
 
 
 class Precision(StrEnum):
@@ -24,6 +26,11 @@ class RecipeName(StrEnum):
     """Training procedures."""
 
     MULTITASK = "multitask"
+    SUPERVISED = "supervised"
+    TWO_STAGE = "two_stage"
+
+
+_MASK_RECIPES = (RecipeName.SUPERVISED, RecipeName.TWO_STAGE)
 
 
 class TrainingConfig(BaseModel):
@@ -32,6 +39,9 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path = Field(description="Data folder (images, masks, labels.csv).")
+    more_data: tuple[Path, ...] = Field(
+        (), description="Further data folders, each split by itself; see `folders`."
+    )
     out: Path = Field(description="Run folder to make.")
     model: str = Field("decoder_interaction_lite", description="Preset.")
     model_options: dict[str, Any] = Field(default_factory=dict)
@@ -57,13 +67,14 @@ class TrainingConfig(BaseModel):
     spacing_um: float | None = Field(
         None, gt=0, description="Pixel size of the samples; empty: the whole image."
     )
-    data_spacing_um: float | None = Field(
+    data_spacing_um: Positive | dict[str, Positive] | None = Field(
         None,
-        gt=0,
-        description="Pixel size of the files; labels.csv's column spacing_um wins.",
+        description="Pixel size of the files, or one for each data folder by its name;"
+        " labels.csv's column spacing_um wins.",
     )
     samples_per_image: int = Field(1, ge=1, description="In each epoch.")
     image_head: bool = Field(True, description="Whether whole images get a class.")
+    object_head: bool = Field(True, description="Whether objects get a class.")
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(8, ge=2)
     learning_rate: float = Field(3e-4, gt=0)
@@ -98,6 +109,27 @@ class TrainingConfig(BaseModel):
     cross_entropy_weight: float = Field(
         0.0, ge=0, description="Pixel-wise binary cross-entropy; not in the paper."
     )
+    dice_weight: float = Field(
+        1.0, ge=0, description="Dice loss of `supervised` and `two_stage`."
+    )
+    pixel_weight: float = Field(
+        1.0, ge=0, description="Cross-entropy over pixels of these two."
+    )
+    auxiliary_weight: float = Field(
+        1.0, ge=0, description="Each deep-supervision head of these two."
+    )
+    first_stage_epochs: int = Field(
+        50, ge=1, description="two_stage: with plain skips, before the other epochs."
+    )
+    first_stage: str = Field(
+        "", description="two_stage: weights in place of the first stage; name or file."
+    )
+    expert_variance_weight: float = Field(
+        1e-3, ge=0, description="two_stage: experts used unequally. Paper: 1e-3."
+    )
+    ask_unused_experts: bool = Field(
+        True, description="two_stage: experts that no image asks join one image."
+    )
     distance_weight: float = Field(
         0.0, ge=0, description="Signed distance, where a network predicts one."
     )
@@ -122,6 +154,14 @@ class TrainingConfig(BaseModel):
     threads: int = Field(0, ge=0, description="CPU threads; 0: as torch sees fit.")
     seed: int = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_image_head(cls, values: Any) -> Any:
+        """Recipes of papers without an image head build one only where asked to."""
+        if isinstance(values, dict) and values.get("recipe") in _MASK_RECIPES:
+            return {"image_head": False, **values}
+        return values
+
     @model_validator(mode="after")
     def _check_spacing(self) -> "TrainingConfig":
         if self.data_spacing_um is not None and self.spacing_um is None:
@@ -130,6 +170,11 @@ class TrainingConfig(BaseModel):
                 " the pixel size to train at, as well"
             )
         return self
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All data folders, the first first."""
+        return (self.data, *self.more_data)
 
 
 def load_config(path: Path) -> TrainingConfig:

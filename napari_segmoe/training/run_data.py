@@ -5,14 +5,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from napari_segmoe.data.folder import DataFolder, read_data_folder
-from napari_segmoe.data.splits import DataItem, split_groups, split_hash
-from napari_segmoe.errors import DataFolderError
+from napari_segmoe.data.splits import DataItem, split_hash
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.prompt_stem import PROMPT_CHANNELS
 from napari_segmoe.training.config import TrainingConfig
+from napari_segmoe.training.run_parts import (
+    RunPart,
+    assumed_spacing_um,
+    describe_data,
+    describe_leak,
+    describe_leaks,
+    divide_items,
+    read_parts,
+)
 from napari_segmoe.training.sources import Source, load_sources
 from napari_segmoe.training.spaced_sources import load_spaced_sources
+
+__all__ = ["RunData", "describe_leak", "divide_items", "load_run_data"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +29,7 @@ class RunData:
     """Training and validation images with their classes.
 
     ``classes`` are those of the image head, ``object_classes`` those of the region
-    head (all but the empty class).
+    head (all but the empty class); ``described`` is the card's entry of the data.
     """
 
     train: tuple[Source, ...]
@@ -29,6 +38,7 @@ class RunData:
     object_classes: tuple[str, ...]
     split: dict[str, Any]
     notes: tuple[str, ...]
+    described: dict[str, Any]
 
     def card(
         self,
@@ -49,14 +59,14 @@ class RunData:
             modality=config.modality,
             organ=config.organ,
             spacing_um=config.spacing_um,
-            assumed_spacing_um=config.data_spacing_um,
+            assumed_spacing_um=assumed_spacing_um(config),
             input_px=config.input_px,
             prompt_channels=PROMPT_CHANNELS,
             seed=config.seed,
-            data={"folder": config.data.name, "train": len(self.train)},
+            data=self.described,
             split=self.split,
             training=config.model_dump(
-                mode="json", exclude={"data", "out", "title", "licence"}
+                mode="json", exclude={"data", "more_data", "out", "title", "licence"}
             ),
             metrics={"validation": validation} if validation else {},
             licence=config.licence,
@@ -64,38 +74,39 @@ class RunData:
 
 
 def load_run_data(config: TrainingConfig) -> RunData:
-    """Read the data folder and carve validation from the training split by group.
+    """Read the data folders; carve validation from each training split by group.
 
     Raises
     ------
+    ConfigError
+        If a folder is given twice, or pixel sizes name a folder that is not there.
     DataFolderError
-        If nothing is left to train or validate on.
+        If a folder is unusable or leaves nothing to train or validate on.
     """
-    folder = read_data_folder(config.data)
-    train, validation = divide_items(folder, config)
-    kept = [*train, *validation]
-    if not train or not validation:
-        raise DataFolderError(
-            f"{config.data} leaves {len(train)} images to train and"
-            f" {len(validation)} to validate on; both need at least one."
-        )
-    classes = _classes(kept)
+    parts = read_parts(config)
+    train = tuple(item for part in parts for item in part.train)
+    validation = tuple(item for part in parts for item in part.validation)
+    classes = _classes([*train, *validation])
     object_classes = tuple(name for name in classes if name != config.empty_class)
     if not config.image_head:
         classes = ()
-    load = _loader(folder, config, classes, object_classes)
+    if not config.object_head:
+        object_classes = ()
+    loads = [_loader(part, config, classes, object_classes) for part in parts]
+    pairs = tuple(zip(parts, loads, strict=True))
     return RunData(
-        train=load(train),
-        validation=load(validation),
+        train=tuple(one for part, load in pairs for one in load(part.train)),
+        validation=tuple(one for part, load in pairs for one in load(part.validation)),
         classes=classes,
         object_classes=object_classes if len(object_classes) > 1 else (),
-        split=_describe_split(train, validation, config) | describe_leak(folder),
-        notes=tuple(folder.notes),
+        split=_describe_split(train, validation, config) | describe_leaks(parts),
+        notes=tuple(note for part in parts for note in _notes(part, len(parts) > 1)),
+        described=describe_data(parts),
     )
 
 
 def _loader(
-    folder: DataFolder,
+    part: RunPart,
     config: TrainingConfig,
     classes: tuple[str, ...],
     object_classes: tuple[str, ...],
@@ -107,31 +118,15 @@ def _loader(
         classes=classes,
         object_classes=object_classes,
         spacing_um=config.spacing_um,
-        data_spacing_um=config.data_spacing_um,
-        kind=folder.mask_kind,
+        data_spacing_um=part.spacing_um,
+        kind=part.folder.mask_kind,
     )
 
 
-def divide_items(
-    folder: DataFolder, config: TrainingConfig
-) -> tuple[tuple[DataItem, ...], tuple[DataItem, ...]]:
-    """Return the items to train and to validate on; no group is on both sides."""
-    kept = [item for item in folder.select(config.split) if _is_kept(item, config)]
-    return split_groups(kept, config.validation_fraction, config.seed)
-
-
-def describe_leak(folder: DataFolder) -> dict[str, str]:
-    """Return how many groups are on two sides of the folder's split, if any are."""
-    if folder.leaky_groups is None:
-        return {}
-    leaky, groups = folder.leaky_groups
-    return {"leaky_groups": f"{leaky} of {groups}"}
-
-
-def _is_kept(item: DataItem, config: TrainingConfig) -> bool:
-    return all(
-        item.extra.get(column) != value for column, value in config.exclude.items()
-    )
+def _notes(part: RunPart, several: bool) -> tuple[str, ...]:
+    """Return what was assumed of a folder, by its name where there are several."""
+    notes = part.folder.notes
+    return tuple(f"{part.name}: {note}" for note in notes) if several else notes
 
 
 def _classes(items: list[DataItem]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ class RecipeName(StrEnum):
     """Training procedures."""
 
     MULTITASK = "multitask"
+    SEMI_SUPERVISED = "semi_supervised"
     SUPERVISED = "supervised"
     TWO_STAGE = "two_stage"
 
@@ -55,6 +56,15 @@ class TrainingConfig(BaseModel):
     validation_fraction: float = Field(0.15, gt=0, lt=1)
     exclude: dict[str, str] = Field(
         default_factory=dict, description="Rows left out, by labels.csv column = value."
+    )
+    label_fraction: float = Field(
+        1.0, gt=0, le=1, description="Share of the training images whose masks count."
+    )
+    labelled_list: str = Field(
+        "", description="Or a file that names those images, one a line."
+    )
+    unlabelled: Path | None = Field(
+        None, description="More images, without masks, for semi_supervised."
     )
     empty_class: str | None = Field(
         None, description="Image class without objects, e.g. normal."
@@ -141,6 +151,31 @@ class TrainingConfig(BaseModel):
     )
     expert_weight: float = Field(
         0.0, ge=0, description="Experts' own outputs, over the gates'."
+    )
+    unsupervised_weight: float = Field(
+        0.5, ge=0, description="semi_supervised: weight of pseudo-labels; paper: 0.5."
+    )
+    unsupervised_ramp: float = Field(
+        1.0, ge=0, le=1, description="Share of the run over which it rises from 0."
+    )
+    unlabelled_batch_size: int = Field(
+        0, ge=0, description="Images without masks in a step; 0: as batch_size."
+    )
+    adaptive_objectives: bool = Field(
+        True, description="semi_supervised: mask, distance and ring weigh themselves."
+    )
+    ema_teacher: bool = Field(
+        False, description="Pseudo-labels of a running average of the network."
+    )
+    teacher_decay: float = Field(0.99, ge=0, lt=1)
+    confidence_gate: float = Field(
+        0.0, ge=0, lt=1, description="Surer pixels teach, others do not; 0: all do."
+    )
+    weak_to_strong: bool = Field(
+        False, description="Pseudo-labels of plain views teach changed, mixed ones."
+    )
+    consistency_weight: float = Field(
+        0.0, ge=0, description="Mask against distance on images without masks."
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Of image and object classes; not in the paper."

@@ -152,6 +152,7 @@ class _Run:
         return self.progress.stale >= self.config.patience
 
     def _next_stage(self) -> Event:
+        self._write_weights(self.stage.name, {})
         stage, epoch = self.progress.stage + 1, self.progress.epoch
         self.progress = _Progress(stage=stage, epoch=epoch)
         self._begin_stage(self.average.average.to("cpu"))

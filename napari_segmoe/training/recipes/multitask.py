@@ -1,6 +1,7 @@
 """The recipe `multitask`: mask, image class and object class in one step."""
 
-import torch
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,15 +13,24 @@ from napari_segmoe.training.losses.boundary import boundary_loss
 from napari_segmoe.training.losses.focal_cross_entropy import focal_cross_entropy
 from napari_segmoe.training.losses.focal_tversky import focal_tversky_loss
 from napari_segmoe.training.losses.texture import texture_loss
+from napari_segmoe.training.recipes.object_classes import object_class_loss
 from napari_segmoe.training.recipes.recipe import Recipe
+from napari_segmoe.training.routing_usage import RoutingUsage
 
 
 class Multitask(Recipe):
     """Mask, image class and object class in one step."""
 
+    usage: RoutingUsage | None = None
+
     def make_step(self, model: nn.Module) -> nn.Module:
         """Return a network with its losses."""
-        return MultitaskStep(model, self.config)
+        self.usage = RoutingUsage()
+        return MultitaskStep(model, self.config, self.usage)
+
+    def epoch_figures(self) -> dict[str, Any]:
+        """Return which experts the images asked, where a network has any."""
+        return {} if self.usage is None else self.usage.event()
 
 
 class MultitaskStep(nn.Module):
@@ -32,16 +42,26 @@ class MultitaskStep(nn.Module):
         With image head; a region head is trained where there is one.
     config : TrainingConfig
         Weights of the losses.
+    usage : RoutingUsage or None
+        Is told which experts the images ask.
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        config: TrainingConfig,
+        usage: RoutingUsage | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.config = config
+        self.usage = usage
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of a batch; "loss" is their weighted sum."""
         output = self.model(batch.image, batch.prompts)
+        if self.usage is not None:
+            self.usage.add(output.routing)
         logits = output.foreground
         probability = logits.sigmoid()
         parts = self._mask_losses(logits, probability, batch.truth)
@@ -63,17 +83,10 @@ class MultitaskStep(nn.Module):
                 smoothing=config.label_smoothing,
             )
             total = total + config.class_weight * parts["class"]
-        if getattr(self.model, "region_head", None) is not None:
-            pooled = batch.pooled[:, None, None, None]
-            guess = probability.detach() * batch.near_object
-            mask = torch.where(pooled, batch.object_mask, guess)
-            scores = self.model.classify_region(output, mask)  # type: ignore[operator]
-            parts["object_class"] = focal_cross_entropy(
-                scores.float(),
-                batch.object_class,
-                smoothing=config.label_smoothing,
-            )
-            total = total + config.object_class_weight * parts["object_class"]
+        objects = object_class_loss(self.model, output, batch, config)
+        if objects is not None:
+            parts["object_class"] = objects
+            total = total + config.object_class_weight * objects
         return {"loss": total, **parts}
 
     def _mask_losses(

@@ -2,8 +2,8 @@
 
 Liu et al. 2021, "MixSearch: Searching for Domain Generalized Medical Image
 Segmentation Architectures". Operations, cells and lattice follow the authors' released
-code (NAS-WDAN), genotypes are the published ones. The image and the region head are
-ours.
+code (NAS-WDAN), genotypes are the published ones. The image and the region head, the
+distance head and the fine map are ours.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_segmoe.errors import ModelOptionError
+from napari_segmoe.models.fine_head import FineMap
 from napari_segmoe.models.genotypes import Genotype, load_genotype, parse_genotype
 from napari_segmoe.models.network import ImageHead, SegmentationNetwork, State
 from napari_segmoe.models.outputs import Routing, SegmentationOutput
@@ -57,13 +58,17 @@ class WeavedStem(nn.Module):
         self.second = nn.Conv2d(middle, channels, 3, stride=2, padding=1, bias=False)
         self.second_norm = group_norm(channels)
 
-    def forward(self, image: Tensor, addition: Tensor | None) -> Tensor:
-        """Return the map (0, 0); ``addition`` joins the first convolution's output."""
+    def forward(self, image: Tensor, addition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the map (0, 0), and the finer one before it.
+
+        ``addition`` joins the first convolution's output.
+        """
         x = self.first(image)  # (B, middle, H/stride, W/stride)
         if addition is not None:
             x = x + addition
-        x = F.relu(self.first_norm(x))
-        return F.relu(self.second_norm(self.second(x)))  # (B, c, H/(2 stride), ...)
+        fine = F.relu(self.first_norm(x))
+        x = F.relu(self.second_norm(self.second(fine)))  # (B, c, H/(2 stride), ...)
+        return x, fine
 
 
 class MixSearchNet(SegmentationNetwork):
@@ -83,6 +88,13 @@ class MixSearchNet(SegmentationNetwork):
         Classes of the image and of the region head; 0 builds none.
     prompts : bool
         Whether a prompt stem is attached.
+    distance_head : bool
+        Whether the last head also gives a signed distance, by which touching objects
+        are parted.
+    fine_channels : int
+        Channels of a map at twice the lattice's resolution, which the last head then
+        reads: the lattice's finest map joined with the stem's first. 0: the head reads
+        the lattice, as published.
 
     Attributes
     ----------
@@ -95,7 +107,7 @@ class MixSearchNet(SegmentationNetwork):
     little: what they read is computed all the same.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (its options)
         self,
         genotype: Genotype,
         *,
@@ -106,6 +118,8 @@ class MixSearchNet(SegmentationNetwork):
         image_classes: int,
         object_classes: int,
         prompts: bool,
+        distance_head: bool = False,
+        fine_channels: int = 0,
     ) -> None:
         super().__init__(
             in_channels=in_channels,
@@ -124,6 +138,13 @@ class MixSearchNet(SegmentationNetwork):
         )
         if shape.parity == "code" and shape.layers > 2 * _EXITS + 1:
             self.dead_head = _head(width, classes, shape.parity)  # The reference's 2_0.
+        self.fine_map: FineMap | None = None
+        if fine_channels:
+            self.fine_map = FineMap(width, stem[0], fine_channels)
+            self.heads[f"{shape.last}_0"] = _head(fine_channels, classes, shape.parity)
+        self.distance_head: nn.Sequential | None = None
+        if distance_head:
+            self.distance_head = _head(fine_channels or width, 1, "paper")
         self.image_head: ImageHead | None = None
         if image_classes:
             deep = shape.width(self._deep_node[1])
@@ -149,7 +170,8 @@ class MixSearchNet(SegmentationNetwork):
         """How many diagonals at the end are left out: 0 (the full network), 1 or 2.
 
         With 1, the mask comes from X^{0,7} (paper, section IV.C.2), and no cell of the
-        last diagonal runs; its parameters stay, so weights fit either way.
+        last diagonal runs; its parameters stay, so weights fit either way. Then there
+        is no distance either: its head has learnt to read the last map.
         """
         return self._progressive
 
@@ -177,8 +199,10 @@ class MixSearchNet(SegmentationNetwork):
         """Return the stem's map; see `SegmentationNetwork.encode`."""
         height, width = image.shape[-2:]
         image, addition = self.prepare(image, prompts)
+        stem, fine = self.stem(image, addition)
         return {
-            "stem": self.stem(image, addition),
+            "stem": stem,
+            "fine": fine,
             "padded": tuple(image.shape[-2:]),
             "size": (height, width),
         }
@@ -198,13 +222,24 @@ class MixSearchNet(SegmentationNetwork):
             self._wanted(exits[-1]),
             traces if explain else None,
         )
-        answers = [self._answer(maps[layer, 0], layer, state) for layer in exits]
+        last = self.shape.last
+        read = {layer: maps[layer, 0] for layer in exits}
+        if self.fine_map is not None and last in read:
+            read[last] = self.fine_map(read[last], state["fine"])
+        answers = [
+            self._enlarge(self.heads[f"{layer}_0"](x), state)
+            for layer, x in read.items()
+        ]
+        distance = None
+        if self.distance_head is not None and last in read:
+            distance = self._enlarge(self.distance_head(read[last]), state).tanh()
         class_logits, embedding = None, None
         if self.image_head is not None:
             class_logits, embedding = self.image_head(maps[self._deep_node])
         return SegmentationOutput(
             logits=answers[-1],
             class_logits=class_logits,
+            distance=distance,
             auxiliary=tuple(answers[:-1]),
             routing=self._routing(maps),
             features=tuple(maps[node] for node in self._region_nodes if node in maps),
@@ -221,14 +256,11 @@ class MixSearchNet(SegmentationNetwork):
             ends.update(self._region_nodes)
         return ancestors(ends, self.shape.layers)
 
-    def _answer(self, x: Tensor, layer: int, state: State) -> Tensor:
-        """Return one head's mask scores at the input's size."""
+    def _enlarge(self, scores: Tensor, state: State) -> Tensor:
+        """Return one head's scores at the input's size."""
         height, width = state["size"]
         scores = F.interpolate(
-            self.heads[f"{layer}_0"](x),
-            size=state["padded"],
-            mode="bilinear",
-            align_corners=False,
+            scores, size=state["padded"], mode="bilinear", align_corners=False
         )
         return scores[..., :height, :width]  # (B, K, H, W)
 
@@ -273,7 +305,8 @@ class _Unused(nn.Module):
 @torch.no_grad()
 def _initialise(network: MixSearchNet) -> None:
     """Initialise as the reference: He's for convolutions, N(1, 0.02) for norms."""
-    for module in (*network.stem.modules(), *network.lattice.modules()):
+    fine = () if network.fine_map is None else network.fine_map.modules()
+    for module in (*network.stem.modules(), *network.lattice.modules(), *fine):
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_in")
         elif isinstance(module, nn.GroupNorm):
@@ -296,7 +329,7 @@ def choose_genotype(choice: GenotypeChoice) -> Genotype:
 
 
 @register_model
-def mixsearch(
+def mixsearch(  # noqa: PLR0913  (its options)
     *,
     in_channels: int = 3,
     classes: int = 1,
@@ -306,12 +339,15 @@ def mixsearch(
     genotype: GenotypeChoice = "k3_mu1",
     parity: str = "paper",
     fusion: str = "sum",
+    distance_head: bool = False,
+    fine_channels: int = 0,
 ) -> nn.Module:
     """Build a published network: 9 layers, 16 channels (4 to 13 M parameters).
 
     ``genotype`` is a name of `list_genotypes`, a JSON file, or its content; see
     `LatticeShape` for ``parity`` ("code" for the published parameter counts) and
-    ``fusion``.
+    ``fusion``, `MixSearchNet` for ``distance_head`` and ``fine_channels``, which are
+    ours and off: a published network stays the published one.
     """
     return MixSearchNet(
         choose_genotype(genotype),
@@ -322,6 +358,8 @@ def mixsearch(
         image_classes=image_classes,
         object_classes=object_classes,
         prompts=prompts,
+        distance_head=distance_head,
+        fine_channels=fine_channels,
     )
 
 
@@ -334,12 +372,15 @@ def mixsearch_lite(
     object_classes: int = 2,
     prompts: bool = True,
     genotype: GenotypeChoice = "k3_mu1",
+    distance_head: bool = False,
+    fine_channels: int = 0,
 ) -> nn.Module:
     """Build the lattice of the search's first stage, at half the resolution, for CPUs.
 
     7 layers instead of 9; the stem's first convolution has 16 channels and stride 2
     instead of 32 and 1; transposed convolutions double exactly (``up_padding`` 1), so
-    nothing is resized.
+    nothing is resized. Its heads answer at a quarter of the input's resolution, which
+    is coarse for nuclei: ``fine_channels`` makes that a half.
     """
     return MixSearchNet(
         choose_genotype(genotype),
@@ -350,4 +391,6 @@ def mixsearch_lite(
         image_classes=image_classes,
         object_classes=object_classes,
         prompts=prompts,
+        distance_head=distance_head,
+        fine_channels=fine_channels,
     )

@@ -183,6 +183,14 @@ class TrainingConfig(BaseModel):
     warp_reach: float = Field(
         1.0, ge=0, description="Multiplies rotation, scale, shift and elastic warps."
     )
+    largest_zoom: float = Field(
+        1.25, ge=1, description="Scale jitter of samples at a pixel size, either way."
+    )
+    scanner_augmentation: bool = Field(
+        False,
+        description="Histology at a pixel size: glass beside tissue, colour cast, focus"
+        " and JPEG, over changes of the stain.",
+    )
     device: str = Field("auto", description="auto, cpu, cuda:N or mps.")
     devices: int = Field(1, ge=1, description="Processes (with torchrun: its count).")
     precision: Precision = Precision.AUTO

@@ -24,16 +24,17 @@ from napari_segmoe.training.augmentation import (
 )
 from napari_segmoe.training.config import TrainingConfig
 from napari_segmoe.training.samples import Sample, loose_box, spoil
+from napari_segmoe.training.scanner import add_glass, augment_scan
 from napari_segmoe.training.sources import ObjectBox, Source
 from napari_segmoe.training.stain import augment_stain
 from napari_segmoe.types import Click, Modality, Prompts
 
 _NO_CLASS = -1
-_LARGEST_ZOOM = 1.25
 _WIDEST_WINDOW = 2.0
 _LEAST_OBJECT_PX = 20
 _LEAST_CLASSIFIED_PX = 200
 _WHITE_SHARE = 0.2
+_GLASS_SHARE = 0.12
 _TISSUE = WarpStrength(
     rotation_deg=180.0, scale=0.0, stretch=0.08, shift=0.04, elastic=0.015
 )
@@ -50,13 +51,17 @@ class SpacedOptions:
     output_px : int
         Side of a sample.
     spacing_um : float
-        Its pixel size, before scale jitter of up to 1.25 either way.
+        Its pixel size, before scale jitter.
     prompt_share, background_share : float
         Share of samples with a prompt, and of those the share on background.
     strength : WarpStrength
         Its scale is not used.
     augment : callable
         Changes intensities.
+    largest_zoom : float
+        Scale jitter, either way.
+    glass_share : float
+        Share of samples with empty glass beside the tissue.
     """
 
     output_px: int
@@ -65,6 +70,8 @@ class SpacedOptions:
     background_share: float
     strength: WarpStrength = field(default_factory=lambda: _TISSUE)
     augment: Callable[[Tensor, np.random.Generator], Tensor] = augment_stain
+    largest_zoom: float = 1.25
+    glass_share: float = 0.0
 
 
 def spaced_options(config: TrainingConfig) -> SpacedOptions:
@@ -77,8 +84,16 @@ def spaced_options(config: TrainingConfig) -> SpacedOptions:
         prompt_share=config.prompt_share,
         background_share=config.background_share,
         strength=_TISSUE if tissue else replace(reach, scale=0.0),
-        augment=augment_stain if tissue else augment_intensity,
+        augment=_augment(config) if tissue else augment_intensity,
+        largest_zoom=config.largest_zoom,
+        glass_share=_GLASS_SHARE if tissue and config.scanner_augmentation else 0.0,
     )
+
+
+def _augment(
+    config: TrainingConfig,
+) -> Callable[[Tensor, np.random.Generator], Tensor]:
+    return augment_scan if config.scanner_augmentation else augment_stain
 
 
 def draw_spaced_sample(
@@ -179,7 +194,7 @@ def _read_around(
     centre: tuple[float, float],
     side: float,
 ) -> tuple[Tensor, Ids, Warp]:
-    side = side * float(np.exp(rng.uniform(-1, 1) * np.log(_LARGEST_ZOOM)))
+    side = side * float(np.exp(rng.uniform(-1, 1) * np.log(options.largest_zoom)))
     warp = random_warp(
         rng,
         centre_yx=centre,
@@ -188,6 +203,8 @@ def _read_around(
         strength=options.strength,
     )
     image, ids = read_mirrored(source, warp, side, white=rng.random() < _WHITE_SHARE)
+    if options.glass_share and rng.random() < options.glass_share:
+        image, ids = add_glass(image, ids, rng)
     return image, ids, warp
 
 

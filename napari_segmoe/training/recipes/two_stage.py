@@ -77,7 +77,7 @@ class TwoStage(Recipe):
         if stage.name == FIRST:
             return super().make_model(stage, previous)
         model = create_model(self.config.model, **self.model_options(stage))
-        two_stage = cast(TwoStageNetwork, model)
+        two_stage = cast("TwoStageNetwork", model)
         if previous is not None:
             two_stage.load_first_stage(previous.state_dict())
         elif self.config.first_stage:
@@ -123,7 +123,7 @@ class MixtureStep(nn.Module):
         model, config = self.model, self.config
         state = model.encode(batch.image, batch.prompts)  # type: ignore[operator]
         if config.ask_unused_experts and self.training:
-            state = cast(TwoStageNetwork, model).ask_unused_experts(state)
+            state = cast("TwoStageNetwork", model).ask_unused_experts(state)
         output: SegmentationOutput = model.decode(state)  # type: ignore[operator]
         self.usage.add(output.routing)
         losses = supervised_losses(model, output, batch, config)

@@ -79,7 +79,8 @@ def score(variant: Variant, folder: DataFolder, split: str) -> dict[str, Any]:
     network = WindowNetwork(
         model, card.model_copy(update=SETTINGS), choose_device("cpu")
     )
-    scoring = evaluate_folder(SegmentationPredictor(network), folder, split)
+    predictor = SegmentationPredictor(network)
+    scoring = evaluate_folder(predictor, folder, split, routing=False)
     while True:
         try:
             next(scoring)

@@ -7,13 +7,17 @@ from torch.nn import functional as F
 SMOOTH_PX = 1.0
 
 
-def dice_loss(probability: Tensor, target: Tensor) -> Tensor:
+def dice_loss(
+    probability: Tensor, target: Tensor, counted: Tensor | None = None
+) -> Tensor:
     """Return 1 - Dice, its mean over images and classes.
 
     Parameters
     ----------
     probability, target : Tensor, (B, K, H, W)
         In 0..1; classes besides the background.
+    counted : Tensor, (B, 1, H, W), or None
+        0 where the truth is not known, else 1.
 
     Raises
     ------
@@ -31,12 +35,16 @@ def dice_loss(probability: Tensor, target: Tensor) -> Tensor:
             f"Probability has shape {tuple(probability.shape)}, target"
             f" {tuple(target.shape)}; they must be equal."
         )
+    if counted is not None:
+        probability, target = probability * counted, target * counted
     overlap = (probability * target).sum(dim=(2, 3))
     sizes = probability.sum(dim=(2, 3)) + target.sum(dim=(2, 3))
     return (1 - (2 * overlap + SMOOTH_PX) / (sizes + SMOOTH_PX)).mean()
 
 
-def dice_cross_entropy(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+def dice_cross_entropy(
+    logits: Tensor, truth: Tensor, counted: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the Dice loss and the cross-entropy of mask scores.
 
     Parameters
@@ -45,13 +53,14 @@ def dice_cross_entropy(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         K = 1: sigmoid; K >= 2: softmax, background first.
     truth : Tensor, (B, 1, H, W)
         Class of each pixel, 0 for background; with K = 1 also shares in 0..1.
+    counted : Tensor, (B, 1, H, W), or None
+        0 where the truth is not known and costs nothing, else 1.
 
     Returns
     -------
     tuple
-        Dice loss over the foreground classes, and (binary) cross-entropy over pixels.
-        A class that neither the truth nor the prediction of an image holds costs
-        nothing.
+        Dice loss, mean over the foreground classes, and (binary) cross-entropy, mean
+        over the pixels that count.
 
     Raises
     ------
@@ -59,25 +68,33 @@ def dice_cross_entropy(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         If the shapes do not fit, or a pixel's class is not below K.
     """
     logits = logits.float()
-    if truth.shape != (logits.shape[0], 1, *logits.shape[2:]):
+    expected = (logits.shape[0], 1, *logits.shape[2:])
+    if truth.shape != expected:
         raise ValueError(
-            f"Truth has shape {tuple(truth.shape)}; expected"
-            f" {(logits.shape[0], 1, *logits.shape[2:])}, as the scores'"
-            f" {tuple(logits.shape)}."
+            f"Truth has shape {tuple(truth.shape)}; expected {expected}, as the scores"
+            f" are {tuple(logits.shape)}."
         )
+    if logits.shape[1] == 1:
+        wanted = truth.float()
+        entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        return dice_loss(logits.sigmoid(), wanted, counted), _mean(entropy, counted)
     count = logits.shape[1]
-    if count == 1:
-        entropy = F.binary_cross_entropy_with_logits(logits, truth.float())
-        return dice_loss(logits.sigmoid(), truth.float()), entropy
     classes = truth[:, 0].long()
+    if counted is not None:
+        classes = classes * (counted[:, 0] > 0)
     if int(classes.max()) >= count:
         raise ValueError(
             f"A pixel is of class {int(classes.max())}; the network has {count} classes"
             f" with the background. Build it with classes={int(classes.max()) + 1}."
         )
+    entropy = F.cross_entropy(logits, classes, reduction="none")[:, None]
     wanted = F.one_hot(classes, count).movedim(3, 1).to(logits.dtype)  # (B, K, H, W)
     probability = torch.softmax(logits, dim=1)
-    return (
-        dice_loss(probability[:, 1:], wanted[:, 1:]),
-        F.cross_entropy(logits, classes),
-    )
+    dice = dice_loss(probability[:, 1:], wanted[:, 1:], counted)
+    return dice, _mean(entropy, counted)
+
+
+def _mean(values: Tensor, counted: Tensor | None) -> Tensor:
+    if counted is None:
+        return values.mean()
+    return (values * counted).sum() / counted.sum().clamp_min(1)

@@ -17,9 +17,13 @@ from napari_segmoe.training.samples import Sample
 
 @dataclass(frozen=True, slots=True)
 class FieldOptions:
-    """Which fields are made: the distance is clipped at the limit and divided by it."""
+    """Which fields are made: the distance is clipped at the limit and divided by it.
+
+    A ring that no loss asks for is left empty, since it costs as much as the distance.
+    """
 
     distance_limit_px: float
+    with_ring: bool = True
 
 
 @dataclass(slots=True, eq=False)  # not frozen: Fabric copies into it
@@ -46,7 +50,7 @@ def field_options(config: TrainingConfig) -> FieldOptions | None:
     """Return the options of a run, or None where no loss asks for fields."""
     if not config.distance_weight and not config.ring_weight:
         return None
-    return FieldOptions(config.distance_limit_px)
+    return FieldOptions(config.distance_limit_px, with_ring=config.ring_weight > 0)
 
 
 def make_fields(samples: Sequence[Sample], options: FieldOptions) -> Fields:
@@ -57,7 +61,10 @@ def make_fields(samples: Sequence[Sample], options: FieldOptions) -> Fields:
         ids = sample.truth if sample.ids is None else sample.ids
         signed = clipped_distance_px(ids, limit_px=limit, per_instance=True)
         distance.append(signed / np.float32(limit))
-        ring.append(boundary_ring(ids, per_instance=True))
+        if options.with_ring:
+            ring.append(boundary_ring(ids, per_instance=True))
+        else:
+            ring.append(np.zeros(ids.shape, bool))
     return Fields(
         torch.from_numpy(np.stack(distance)[:, None]),
         torch.from_numpy(np.stack(ring)[:, None]).float(),

@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from napari_segmoe.training.augmentation import blur
 from napari_segmoe.training.stain import augment_stain
 
+_MARGIN_PX = 8
 _LEAST_TISSUE = 0.25  # share of a sample that glass leaves
 
 
@@ -71,6 +73,8 @@ def augment_scan(image: Tensor, rng: np.random.Generator) -> Tensor:
     -------
     Tensor, (3, n, n)
     """
+    # Mirrored beyond the border, since blurring takes what is outside for black.
+    image = F.pad(image[None], (_MARGIN_PX,) * 4, mode="reflect")[0]
     image = augment_stain(image, rng)
     if rng.random() < 0.3:
         cast = np.exp(rng.normal(0, 0.03, 3)).astype(np.float32)
@@ -80,10 +84,10 @@ def augment_scan(image: Tensor, rng: np.random.Generator) -> Tensor:
         image = blur(image, float(rng.uniform(0.8, 1.6)))
     elif focus < 0.25:
         image = image + float(rng.uniform(0.3, 1.0)) * (image - blur(image, 1.0))
-    image = image.clamp(0, 1)
+    image = image.clamp(0, 1)[:, _MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
     if rng.random() < 0.25:
         image = compress(image, quality=int(rng.integers(30, 91)))
-    return image
+    return image.contiguous()
 
 
 def compress(image: Tensor, *, quality: int) -> Tensor:

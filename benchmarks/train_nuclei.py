@@ -36,10 +36,11 @@ from napari_segmoe.training.run_parts import RunPart, read_parts
 NAME = "nuclei"
 TITLE = "Nuclei in H&E sections: mask and signed distance, at 0.25 um"
 LICENCE = (
-    "Weights for non-commercial research only, to be passed on under the same terms (CC"
-    " BY-NC-SA 4.0). Trained on MoNuSeg (Kumar et al. 2017, IEEE TMI 36:1550-1560;"
+    "Weights for non-commercial research only, to be passed on under the same terms"
+    " (CC BY-NC-SA 4.0). Trained on MoNuSeg (Kumar et al. 2017, IEEE TMI 36:1550-1560;"
     " 2020, IEEE TMI 39:1380-1391), which is CC BY-NC-SA 4.0, and on the H&E-like"
-    " images of BBBC038 (Caicedo et al. 2019, Nature Methods 16:1247-1253), which is CC0."
+    " images of BBBC038 (Caicedo et al. 2019, Nature Methods 16:1247-1253), which is"
+    " CC0."
 )
 PIXEL_SIZE_NOTE = (
     "0.25 um is MoNuSeg's (40x); of BBBC038 it is an estimate from the width of nuclei."

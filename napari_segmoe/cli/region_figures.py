@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from napari_segmoe.cli.bench_subject import load_spaced
 from napari_segmoe.data.slides.opening import open_slide
 from napari_segmoe.data.slides.region import SlideRegion, read_area, region_at
-from napari_segmoe.inference.devices import choose_device
+from napari_segmoe.inference.devices import beside_count, choose_device, thread_count
 from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.inference.regions.engine import (
     RegionAnswer,
@@ -167,8 +167,9 @@ def _seen(network: WindowNetwork, region: SlideRegion) -> list[NDArray[np.uint8]
 
 def _forward(network: WindowNetwork, tiles: list[NDArray[np.uint8]]) -> None:
     size = TileForward(network).batch_size
-    for start in range(0, len(tiles), size):
-        network.answer_tiles(np.stack(tiles[start : start + size]))
+    with thread_count(beside_count()):  # as in the engine
+        for start in range(0, len(tiles), size):
+            network.answer_tiles(np.stack(tiles[start : start + size]))
 
 
 def _segment(network: WindowNetwork, region: SlideRegion) -> RegionAnswer:

@@ -98,6 +98,29 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def beside_count() -> int:
+    """Return how many CPU threads a network gets while another thread works.
+
+    All but one: waiting OpenMP threads spin, so with as many as there are cores they
+    slow down whoever works beside them, and then wait for their own late ones.
+    """
+    return max(torch.get_num_threads() - 1, 1)
+
+
+@contextmanager
+def thread_count(count: int) -> Iterator[None]:
+    """Let torch use so many CPU threads inside.
+
+    The count holds for the whole process: two threads must not change it at a time.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def memory_text(device: str) -> str:
     """Return a device and its memory in a few words, for a status line."""
     if device.startswith("cuda"):

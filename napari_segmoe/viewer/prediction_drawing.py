@@ -5,7 +5,7 @@ from napari.layers import Labels
 
 from napari_segmoe.session.session import Session
 from napari_segmoe.viewer import drawing
-from napari_segmoe.viewer.slide_layers import SlideLayers
+from napari_segmoe.viewer.slide_layers import SlideLayers, set_grain
 
 
 def is_run_shown(session: Session) -> bool:
@@ -27,10 +27,12 @@ def show_prediction(
     prediction = session.prediction
     if prediction is None:
         layer.data = np.zeros(shape, np.uint32)
+        set_grain(layer, 1)
         return
     show_colours(layer, session)
     width_px = slide.outline_px(layer, prediction.labels.shape)
     layer.data = drawing.draw_outlined(prediction.labels, width_px)
+    set_grain(layer, 1)
     layer.metadata["outline_px"] = width_px
 
 

@@ -29,6 +29,7 @@ TARGET_COLOUR = "#35C9FF"
 LINE_POINTS = 2.0  # width of lines on the screen
 _SAME = 1e-6
 _TOLERANCE = 1.35  # lines this much too wide or narrow are drawn anew
+_PROGRESS_PX = 1024  # largest side of the progress that is drawn: panning goes on
 _REST = 6.0  # drawing progress takes at most one part in so many of the time
 _LARGEST_REDRAWN_PX = 2048**2  # outlines of more pixels keep their width
 
@@ -192,7 +193,7 @@ class SlideLayers:
         return self._image is not None and shape[0] * shape[1] <= _LARGEST_REDRAWN_PX
 
     def show_progress(self, layer: Labels) -> None:
-        """Tint what the running segmentation has found; not at every step."""
+        """Tint what the running segmentation has found, coarsely and now and then."""
         partial = self.regions.partial
         if partial is None or time.monotonic() < self._next_progress:
             return
@@ -200,7 +201,9 @@ class SlideLayers:
         colours = drawing.progress_colours(self._session.options.fill_opacity)
         if not drawing.has_colours(layer.colormap, colours):
             layer.colormap = colours
-        layer.data = partial.astype(np.uint8)
+        factor = -(-max(partial.shape) // _PROGRESS_PX)
+        layer.data = partial[::factor, ::factor].astype(np.uint8)
+        set_grain(layer, factor)
         took = time.monotonic() - started
         self._next_progress = time.monotonic() + max(_REST * took, 0.1)
 
@@ -217,6 +220,13 @@ class SlideLayers:
 
     def _line_width(self, layer: Layer) -> float:
         return LINE_POINTS * pixels_per_point(self._viewer, layer)
+
+
+def set_grain(layer: Labels, factor: int) -> None:
+    """Let a pixel of one of our layers stand for a square of ``factor`` px."""
+    if layer.scale[0] != factor:
+        layer.scale = (factor, factor)
+        layer.translate = ((factor - 1) / 2, (factor - 1) / 2)
 
 
 def _corners(box: LevelBox) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_segmoe.inference.devices import one_thread
+from napari_segmoe.inference.devices import beside_count, thread_count
 from napari_segmoe.inference.network import TileAnswers, WindowNetwork
 from napari_segmoe.inference.regions.blending import Blender, Chunk
 from napari_segmoe.inference.regions.components import Component, Stitcher
@@ -53,6 +53,8 @@ class RegionAnswer:
         Windows of the image, and those without contrast, which no network saw.
     notes : tuple of str
         Sentences for the user.
+    distance : (H, W) float16, or None
+        Predicted signed distance, -1 where no network looked; None unless kept.
     """
 
     probability: NDArray[np.uint8]
@@ -61,6 +63,7 @@ class RegionAnswer:
     windows: int
     empty_windows: int
     notes: tuple[str, ...] = ()
+    distance: NDArray[np.float16] | None = None
 
 
 def segment_tiles(
@@ -143,6 +146,7 @@ class _Region:
         self._distance: NDArray[np.float16] | None = None
         self._votes: list[Vote] = []
         self._can_vote = can_vote(network)
+        self._thread_count = beside_count()
         self._torch = ThreadPoolExecutor(1, thread_name_prefix="segmoe-network")
         self._computed: list[_Computed] = []
         self._done = self._empty = 0
@@ -181,6 +185,7 @@ class _Region:
             windows=self._done,
             empty_windows=self._empty,
             notes=tuple(notes),
+            distance=self._distance if self._options.keep_distance else None,
         )
 
     def _number(self) -> Iterator[None]:
@@ -247,14 +252,15 @@ class _Region:
 
         The network rests between the steps, when others may use it.
         """
-        network = self._torch.submit(self._run_network, tiles)
         before, self._computed = self._computed, []
-        try:
-            steps = [step for one in before for step in self._join(*one)]
-            while self._complete and not network.done():
-                self._numbering.add(self._complete.popleft(), self._distance)
-        finally:
-            self._computed = network.result()
+        with thread_count(self._thread_count):  # one of them for what is here
+            network = self._torch.submit(self._run_network, tiles)
+            try:
+                steps = [step for one in before for step in self._join(*one)]
+                while self._complete and not network.done():
+                    self._numbering.add(self._complete.popleft(), self._distance)
+            finally:
+                self._computed = network.result()
         yield from steps
         yield self._progress()
 
@@ -274,8 +280,7 @@ class _Region:
                     answers, index, self._card, lattice=self._lattice, place=window
                 )
                 if found is not None:
-                    with one_thread():  # the network has the others
-                        self._votes += votes_of(network, found)
+                    self._votes += votes_of(network, found)
             distance = None if answers.distance is None else answers.distance[index]
             yield from self._take(window, answers.probability[index], distance)
 

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Labels
 
 from napari_segmoe.session.slide_scene import RegionChoice, SpacingSource
 from napari_segmoe.types import PromptKind
@@ -20,7 +19,6 @@ from napari_segmoe.viewer.our_layers import (
     is_ours,
 )
 from napari_segmoe.viewer.readers import read_layers
-from napari_segmoe.viewer.slide_layers import set_grain
 from tests.session.fakes import FakeCard, ManualRunner, make_pixels, make_session
 from tests.session.slide_fakes import SlidePredictor, write_slide
 
@@ -392,11 +390,3 @@ def test_the_users_spacing_is_the_layers_scale_and_the_view_stays(open_viewer, s
     layer = opened.viewer.layers[PROMPTS]
     at = opened.slide.world_to_data(layer.data_to_world((click.y, click.x)))
     assert at == pytest.approx((300, 500))
-
-
-def test_coarse_progress_lies_on_the_pixels_that_it_stands_for():
-    layer = Labels(np.zeros((3, 3), np.uint8), affine=np.diag([0.5, 0.5, 1]))
-    set_grain(layer, 4)
-    assert tuple(layer.data_to_world((1, 2))) == (0.5 * 5.5, 0.5 * 9.5)
-    set_grain(layer, 1)
-    assert tuple(layer.data_to_world((1, 2))) == (0.5, 1)

@@ -1,6 +1,7 @@
 """The image that a predictor is asked about, and what is assumed of it."""
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ class AskedImage:
         What was assumed.
     scaled : ScaledImage or None
         The image at the weights' pixel size; None where they have none.
+    verdicts : dict
+        What a domain guard found in parts of it, see `inference.domain_guard`.
     """
 
     pixels: NDArray[np.uint8] | PixelSource
@@ -36,6 +39,7 @@ class AskedImage:
     withheld: str | None
     notes: tuple[str, ...] = ()
     scaled: ScaledImage | None = None
+    verdicts: dict[Hashable, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:

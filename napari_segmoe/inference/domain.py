@@ -11,6 +11,7 @@ _COLOURED_SHARE = 0.35
 _GREY_SHARE = 0.005
 _OVERVIEW_PX = 64
 _GREY = frozenset({Modality.ULTRASOUND, Modality.OCT})
+_KIND_NAMES = {Modality.HISTOLOGY: "H&E", Modality.OCT: "OCT"}
 _COLOUR = frozenset({Modality.HISTOLOGY, Modality.ENDOSCOPY, Modality.DERMOSCOPY})
 
 
@@ -44,6 +45,45 @@ def why_class_is_withheld(
         f"No class: {card.name} was made for {card.modality.value}, this is {found}."
         f" {_advice(modality)}"
     )
+
+
+def why_unlike(
+    card: WeightsCard,
+    pixels: NDArray[np.uint8] | PixelSource,
+    *,
+    score: float,
+    limit: float,
+) -> str:
+    """Return a sentence for an image that a domain guard holds for a stranger.
+
+    Parameters
+    ----------
+    card : WeightsCard
+        Of the loaded weights.
+    pixels : (H, W) or (H, W, 3) uint8, or PixelSource
+        The image; by its colours other weights are named that may fit.
+    score, limit : float
+        The guard's.
+    """
+    said = (
+        f"No class: this image does not look like what {card.name} was trained on"
+        f" (domain score {score:.1f}, limit {limit:.1f})."
+    )
+    kinds = _COLOUR if _is_colourful(pixels) else _GREY
+    others = [read_card(path) for name, path in list_weights() if name != card.name]
+    fitting = [
+        f"for {other.organ} {_KIND_NAMES.get(other.modality, other.modality.value)}"
+        f" use {other.name}".replace("  ", " ")
+        for other in others
+        if other.modality in kinds
+    ]
+    if not fitting:
+        return f"{said} The mask may still serve; choose the class yourself."
+    return f"{said} {_capital('; '.join(fitting))}."
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _advice(modality: Modality) -> str:

@@ -43,6 +43,18 @@ class WindowReader:
             self._grids[window] = self._read(window)
         return self._grids[window]
 
+    def inside(self, window: Window) -> Tensor:
+        """Return how much of each pixel of a window shows the image, (1, 1, n, n)."""
+        if self._planes is None:
+            return torch.ones((1, 1, window.grid_px, window.grid_px))
+        rows, columns = (
+            _covered(start, length, window)
+            for start, length in zip(
+                (window.y0, window.x0), self._planes.shape[1:], strict=True
+            )
+        )
+        return (rows[:, None] * columns)[None, None]
+
     def _read(self, window: Window) -> Tensor:
         size = (window.grid_px, window.grid_px)
         if self._source is not None:
@@ -58,6 +70,13 @@ class WindowReader:
         ].float()
         small = F.interpolate(square / 255, size=size, mode="bilinear", antialias=True)
         return small.clamp(0, 1).expand(1, 3, *size)
+
+
+def _covered(start: int, length: int, window: Window) -> Tensor:
+    """Return how much of each pixel of a grid lies in an image, along an axis."""
+    edges = torch.arange(window.grid_px + 1) / window.scale + start
+    inside = edges.clamp(0, length)
+    return (inside[1:] - inside[:-1]) * window.scale
 
 
 def shrink(patch: Patch, window: Window) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from napari_segmoe.data.windows import Window
 from napari_segmoe.inference.devices import choose_precision
 from napari_segmoe.inference.grids import WindowReader, shrink, spread
 from napari_segmoe.models.card import WeightsCard
+from napari_segmoe.models.domain_guard import pool_map
 from napari_segmoe.models.network import State
 from napari_segmoe.models.outputs import SegmentationOutput
 from napari_segmoe.types import PixelSource, Prompts, Steering
@@ -199,6 +200,22 @@ class WindowNetwork:
             output = self.model(empty, explain=True)
         probability = output.foreground.sigmoid()[0, 0].cpu().numpy()
         return WindowAnswer(Window(0, 0, side_px, side_px), probability, output)
+
+    @torch.inference_mode()
+    def pool(self, window: Window) -> NDArray[np.float32]:
+        """Return what a domain guard judges a window by, (D,); in full precision."""
+        grid = self._grid(window)
+        assert self._reader is not None, "the grid was read from it"
+        inside = self._reader.inside(window).to(self.device)
+        found = self.model.look(grid)  # type: ignore[operator]
+        return pool_map(found, inside)[0].cpu().numpy()
+
+    def pixels(self, window: Window) -> NDArray[np.uint8]:
+        """Return a window as the network sees it, (n, n, 3)."""
+        if self._reader is None:
+            raise RuntimeError("set_image comes first")
+        grid = self._reader.grid(window)[0].permute(1, 2, 0)
+        return (grid * 255).round().to(torch.uint8).numpy()
 
     def padded_px(self, side_px: int) -> int:
         """Return the side that the network pads a square input to."""

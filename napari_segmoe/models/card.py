@@ -17,6 +17,25 @@ SUFFIX = ".safetensors"
 _LARGEST_HEADER = 16 * 2**20
 
 
+class DomainCard(BaseModel):
+    """The domain guard of a weights file; its tensors are among the file's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    features: int = Field(gt=0, description="Pooled numbers of an image.")
+    components: int = Field(gt=0, description="Principal components of their cloud.")
+    limit: float = Field(
+        gt=0, description="Domain score above which no class is given."
+    )
+    images: int = Field(gt=0, description="Training images that it was fitted on.")
+    false_alarms: float = Field(
+        ge=0,
+        le=1,
+        description="Share above the limit of validation images and of training images"
+        " left out of the fit.",
+    )
+
+
 class WeightsCard(BaseModel):
     """What a weights file was made for, from what, and how good it is."""
 
@@ -78,6 +97,9 @@ class WeightsCard(BaseModel):
     image_temperature: float = Field(default=1.0, gt=0)
     object_temperature: float = Field(default=1.0, gt=0)
     uncertain_below: float = 0.6
+    domain: DomainCard | None = Field(
+        default=None, description="Detector of images unlike the training images."
+    )
     seed: int | None = None
     data: dict[str, Any] = Field(default_factory=dict)
     split: dict[str, Any] = Field(default_factory=dict)

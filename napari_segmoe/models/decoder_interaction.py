@@ -204,6 +204,10 @@ class DecoderInteractionNet(SegmentationNetwork):
         maps, scales = zip(*found, strict=True)
         return {"maps": maps, "scales": scales, "size": (height, width)}
 
+    def look(self, image: Tensor) -> Tensor:
+        """Return the encoder's map at H/16; see `SegmentationNetwork.look`."""
+        return self.encoder.look(self.prepare(image, None)[0])
+
     def decode(
         self, state: State, explain: bool = False, steering: Steering | None = None
     ) -> SegmentationOutput:

@@ -265,10 +265,7 @@ class EfficientNetEncoder(nn.Module):
         tuple of five (B, tap_channels[i], h, w) float
             At strides 2, 4, 8, 16 and 32; sides are rounded up.
         """
-        x = self.stem(image)  # (B, stem_channels, H/2, W/2)
-        if stem_addition is not None:
-            x = x + stem_addition
-        x = self.activation(self.stem_norm(x))
+        x = self._begin(image, stem_addition)
         taps: list[Tensor] = []
         for index, block in enumerate(self.blocks):
             assert isinstance(block, InvertedResidual)
@@ -279,6 +276,19 @@ class EfficientNetEncoder(nn.Module):
         bridge = self.activation(self.head_norm(self.head(x)))  # (B, head, H/32, W/32)
         s1, s2, s3, s4 = taps
         return s1, s2, s3, s4, bridge
+
+    def look(self, image: Tensor) -> Tensor:
+        """Return what enters the sixth stage, (B, c, H/16, W/16); nothing after runs."""
+        x = self._begin(image, None)
+        for block in self.blocks[: self.stage_starts[5]]:
+            x = block(x)
+        return x
+
+    def _begin(self, image: Tensor, addition: Tensor | None) -> Tensor:
+        x = self.stem(image)  # (B, stem_channels, H/2, W/2)
+        if addition is not None:
+            x = x + addition
+        return self.activation(self.stem_norm(x))
 
 
 def efficientnet_lite0_encoder(*, in_channels: int = 3) -> EfficientNetEncoder:

@@ -207,6 +207,12 @@ class MixSearchNet(SegmentationNetwork):
             "size": (height, width),
         }
 
+    def look(self, image: Tensor) -> Tensor:
+        """Return the first of the deepest maps; see `SegmentationNetwork.look`."""
+        node = self._deep_node
+        stem = self.stem(self.prepare(image, None)[0], None)
+        return self.lattice(stem, ancestors({node}, self.shape.layers))[node]
+
     def decode(
         self, state: State, explain: bool = False, steering: Steering | None = None
     ) -> SegmentationOutput:
@@ -384,7 +390,7 @@ def mixsearch_lite(
     """
     return MixSearchNet(
         choose_genotype(genotype),
-        shape=LatticeShape(layers=7, up_padding=1),
+        shape=LatticeShape(layers=layers, channels=channels, up_padding=1),
         stem=(16, 2),
         in_channels=in_channels,
         classes=classes,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_segmoe.errors import ModelOptionError
+from napari_segmoe.models.domain_guard import DomainGuard
 from napari_segmoe.models.outputs import SegmentationOutput
 from napari_segmoe.models.prompt_stem import PROMPT_CHANNELS, PromptStem
 from napari_segmoe.models.region_head import RegionHead
@@ -39,6 +40,8 @@ class SegmentationNetwork(nn.Module, ABC):
         Set by `attach_prompt_stem`.
     region_head : RegionHead or None
         Set by `attach_region_head`.
+    domain_guard : DomainGuard or None
+        Set by `attach_domain_guard`.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class SegmentationNetwork(nn.Module, ABC):
         self.stem_stride = stem_stride
         self.prompt_stem: PromptStem | None = None
         self.region_head: RegionHead | None = None
+        self.domain_guard: DomainGuard | None = None
 
     def attach_prompt_stem(self) -> None:
         """Let the network take prompts; changes no output bit until trained."""
@@ -67,6 +71,11 @@ class SegmentationNetwork(nn.Module, ABC):
         self.region_head = RegionHead(
             feature_channels, embedding_channels=embedding_channels, classes=classes
         )
+
+    def attach_domain_guard(self, features: int, components: int) -> DomainGuard:
+        """Make room for the description of the training images; see `DomainGuard`."""
+        self.domain_guard = DomainGuard(features, components)
+        return self.domain_guard
 
     def forward(
         self,
@@ -113,6 +122,15 @@ class SegmentationNetwork(nn.Module, ABC):
         self, state: State, explain: bool = False, steering: Steering | None = None
     ) -> SegmentationOutput:
         """Weigh the experts of an encoded image and finish the prediction."""
+
+    def look(self, image: Tensor) -> Tensor:
+        """Return a deep map of images without prompts, (B, c, h, w).
+
+        A domain guard pools it. Networks with an encoder give its map at a sixteenth of
+        the size, and stop there: finer ones tell sharpness rather than what is seen,
+        deeper ones forget all but the trained classes.
+        """
+        return self(image).features[-1]
 
     def prepare(
         self, image: Tensor, prompts: Tensor | None

@@ -164,6 +164,10 @@ class ResFormerNet(SegmentationNetwork):
         image, addition = self.prepare(image, prompts)
         return {"levels": self.encoder(image, addition), "size": size}
 
+    def look(self, image: Tensor) -> Tensor:
+        """Return the deepest level, at H/16; see `SegmentationNetwork.look`."""
+        return self.encoder(self.prepare(image, None)[0], None)[-1].map
+
     def decode(
         self, state: State, explain: bool = False, steering: Steering | None = None
     ) -> SegmentationOutput:

@@ -167,6 +167,10 @@ class SemiMoE(SegmentationNetwork):
             "size": size,
         }
 
+    def look(self, image: Tensor) -> Tensor:
+        """Return an encoder's map at H/16; see `SegmentationNetwork.look`."""
+        return self.experts.look(self.prepare(image, None)[0])
+
     def decode(
         self, state: State, explain: bool = False, steering: Steering | None = None
     ) -> SegmentationOutput:

@@ -75,6 +75,12 @@ class SeparateExperts(nn.Module):
         last = tuple(decoded[0] for decoded, _ in found)
         return ExpertMaps(last, tuple(deeper[:2]), deepest)
 
+    def look(self, image: Tensor) -> Tensor:
+        """Return the first expert's deepest map of a padded image."""
+        first = self.experts[0]
+        assert isinstance(first, UNet)
+        return first.descend(image)[-1]
+
 
 class SharedExperts(nn.Module):
     """Three U-Net decoders on one EfficientNet-Lite0, for two CPU cores.
@@ -122,6 +128,10 @@ class SharedExperts(nn.Module):
         decoded = [decoder(maps) for decoder in self.decoders]
         last = tuple(levels[0] for levels in decoded)
         return ExpertMaps(last, tuple(decoded[0][1:3]), maps[-1])
+
+    def look(self, image: Tensor) -> Tensor:
+        """Return the encoder's map at H/16 of a padded image."""
+        return self.encoder.look(image)
 
 
 def _squeeze(have: int, want: int) -> nn.Sequential:

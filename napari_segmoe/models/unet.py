@@ -134,11 +134,18 @@ class UNet(nn.Module):
         stem_addition : Tensor, (B, widths[0], H, W), or None
             Added to the first convolution's output, before its norm.
         """
+        maps = self.descend(image, stem_addition)
+        return self.decoder(maps), maps[-1]
+
+    def descend(
+        self, image: Tensor, stem_addition: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return the maps on the way down, finest first."""
         first, *deeper = self.down
         maps = [first(image, stem_addition)]  # (B, widths[0], H, W)
         for block in deeper:
             maps.append(block(self.pool(maps[-1])))
-        return self.decoder(maps), maps[-1]
+        return maps
 
 
 def initialise(module: nn.Module) -> None:

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from napari_segmoe.errors import WeightsError
 from napari_segmoe.models.card import CARD_KEY, WeightsCard, read_card
+from napari_segmoe.models.network import SegmentationNetwork
 from napari_segmoe.models.registry import create_model
+
+_GUARD = "domain_guard."
 
 
 def save_weights(
@@ -76,6 +79,8 @@ def load_weights(path: Path) -> tuple[nn.Module, WeightsCard]:
             " damaged. Copy or download it again."
         )
     model = create_model(card.model, **card.options)
+    if card.domain is not None and isinstance(model, SegmentationNetwork):
+        model.attach_domain_guard(card.domain.features, card.domain.components)
     load_tensors(model, tensors, source=path.name)
     return model.eval(), card
 
@@ -85,12 +90,21 @@ def load_tensors(
 ) -> None:
     """Load ``tensors`` into ``model``; only a prompt stem may be missing.
 
+    A domain guard is left out where the network has none: a run that starts from
+    other weights learns another domain.
+
     Raises
     ------
     WeightsError
         If a tensor is missing, unknown or of another shape.
     """
     own = model.state_dict()
+    guarded = any(name.startswith(_GUARD) for name in own)
+    tensors = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if guarded or not name.startswith(_GUARD)
+    }
     missing = sorted(
         name for name in own.keys() - tensors.keys() if "prompt_stem." not in name
     )

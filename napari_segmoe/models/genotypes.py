@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_segmoe.errors import ModelOptionError
+from napari_segmoe.models.genotype_trace import GenotypeTrace
 
 NORMAL_OPS = (
     "none",
@@ -66,6 +67,9 @@ class Genotype(BaseModel):
     down: Cell
     normal: Cell
     up: Cell
+    trace: GenotypeTrace | None = Field(
+        default=None, description="How a search found it; the network needs it not."
+    )
 
     @model_validator(mode="after")
     def _check_cells(self) -> "Genotype":
@@ -78,11 +82,16 @@ class Genotype(BaseModel):
         cells = {"down": self.down, "normal": self.normal, "up": self.up}
         return cells[kind]
 
+    def without_trace(self) -> "Genotype":
+        """Return what a network needs of the genotype."""
+        return self.model_copy(update={"trace": None})
+
     def to_json(self) -> str:
         """Return the genotype as JSON text, one line a cell."""
         entries = [
             f"  {json.dumps(key)}: {json.dumps(value)}"
             for key, value in self.model_dump(mode="json").items()
+            if not (key == "trace" and value is None)
         ]
         return "{\n" + ",\n".join(entries) + "\n}\n"
 

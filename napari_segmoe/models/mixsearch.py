@@ -345,19 +345,23 @@ def mixsearch(  # noqa: PLR0913  (its options)
     genotype: GenotypeChoice = "k3_mu1",
     parity: str = "paper",
     fusion: str = "sum",
+    layers: int = 9,
+    channels: int = 16,
     distance_head: bool = False,
     fine_channels: int = 0,
 ) -> nn.Module:
     """Build a published network: 9 layers, 16 channels (4 to 13 M parameters).
 
     ``genotype`` is a name of `list_genotypes`, a JSON file, or its content; see
-    `LatticeShape` for ``parity`` ("code" for the published parameter counts) and
-    ``fusion``, `MixSearchNet` for ``distance_head`` and ``fine_channels``, which are
+    `LatticeShape` for ``parity`` ("code" for the published parameter counts),
+    ``fusion``, ``layers`` and ``channels``, `MixSearchNet` for ``distance_head`` and ``fine_channels``, which are
     ours and off: a published network stays the published one.
     """
     return MixSearchNet(
         choose_genotype(genotype),
-        shape=LatticeShape(parity=parity, fusion=fusion),
+        shape=LatticeShape(
+            layers=layers, channels=channels, parity=parity, fusion=fusion
+        ),
         stem=(32, 1),
         in_channels=in_channels,
         classes=classes,
@@ -378,6 +382,8 @@ def mixsearch_lite(
     object_classes: int = 2,
     prompts: bool = True,
     genotype: GenotypeChoice = "k3_mu1",
+    layers: int = 7,
+    channels: int = 16,
     distance_head: bool = False,
     fine_channels: int = 0,
 ) -> nn.Module:

@@ -354,8 +354,9 @@ def mixsearch(  # noqa: PLR0913  (its options)
 
     ``genotype`` is a name of `list_genotypes`, a JSON file, or its content; see
     `LatticeShape` for ``parity`` ("code" for the published parameter counts),
-    ``fusion``, ``layers`` and ``channels``, `MixSearchNet` for ``distance_head`` and ``fine_channels``, which are
-    ours and off: a published network stays the published one.
+    ``fusion``, ``layers`` and ``channels``, `MixSearchNet` for ``distance_head`` and
+    ``fine_channels``, which are ours and off: a published network stays the published
+    one.
     """
     return MixSearchNet(
         choose_genotype(genotype),
@@ -374,7 +375,7 @@ def mixsearch(  # noqa: PLR0913  (its options)
 
 
 @register_model
-def mixsearch_lite(
+def mixsearch_lite(  # noqa: PLR0913  (its options)
     *,
     in_channels: int = 3,
     classes: int = 1,

@@ -12,7 +12,7 @@ DEFAULT_WEIGHTS = "breast_ultrasound"
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda:N or mps.")]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="CPU threads; by default cores - 1.")
+    int | None, typer.Option(min=1, help="CPU threads; by default all cores.")
 ]
 Weights = Annotated[
     str, typer.Option("--weights", "-w", help="A shipped name or a .safetensors file.")

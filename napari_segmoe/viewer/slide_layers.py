@@ -30,7 +30,7 @@ LINE_POINTS = 2.0  # width of lines on the screen
 _SAME = 1e-6
 _TOLERANCE = 1.35  # lines this much too wide or narrow are drawn anew
 _PROGRESS_PX = 1024  # largest side of the progress that is drawn: panning goes on
-_REST = 6.0  # drawing progress takes at most one part in so many of the time
+_REST = 12.0  # drawing progress takes at most one part in so many of the time
 _LARGEST_REDRAWN_PX = 2048**2  # outlines of more pixels keep their width
 
 Require = Callable[[str], Any]
@@ -205,7 +205,7 @@ class SlideLayers:
         layer.data = partial[::factor, ::factor].astype(np.uint8)
         set_grain(layer, factor)
         took = time.monotonic() - started
-        self._next_progress = time.monotonic() + max(_REST * took, 0.1)
+        self._next_progress = time.monotonic() + max(_REST * took, 0.2)
 
     def _on_view_changed(self, _: Any = None) -> None:
         slide = self.regions.slide

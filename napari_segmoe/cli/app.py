@@ -13,6 +13,7 @@ from napari_segmoe.cli.explain import explain
 from napari_segmoe.cli.make_slide import make_slide
 from napari_segmoe.cli.models import models
 from napari_segmoe.cli.scoring import clicks, evaluate
+from napari_segmoe.cli.search import search
 from napari_segmoe.cli.segment import segment
 from napari_segmoe.cli.train import train
 
@@ -46,6 +47,7 @@ def segmoe(
 
 
 for command in (
-    demo, models, segment, explain, train, evaluate, clicks, make_slide, doctor, bench,
+    demo, models, segment, explain, train, search, evaluate, clicks, make_slide, doctor,
+    bench,
 ):  # fmt: skip
     app.command()(command)

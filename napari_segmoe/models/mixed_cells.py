@@ -93,8 +93,8 @@ class MixedSource(nn.Module):
         passed = _pass_by(x[:, self.width :], self.scale)[:, None]
         passed = passed.expand(-1, len(self.rows), -1, -1, -1)
         whole = torch.cat([mixed, passed], dim=2)  # (B, E, C, h', w')
-        batch = whole.shape[0]
-        return self.shuffle(whole.flatten(0, 1)).unflatten(0, (batch, -1))
+        shuffled = self.shuffle(whole.flatten(0, 1))
+        return shuffled.reshape(whole.shape)
 
     def _weighed(
         self, outputs: Tensor, weights: Tensor, places: tuple[tuple[int, int], ...]
@@ -198,7 +198,8 @@ class MixedCell(nn.Module):
         edge_weights: Tensor | None,
     ) -> None:
         """Add what an input gives to each later node."""
-        mixed: MixedSource = self.sources[str(source)]
+        mixed = self.sources[str(source)]
+        assert isinstance(mixed, MixedSource), source
         table = table_of(self.kind, mixed.rows[0])
         given = mixed(states[source], weights[table])  # (B, E, c, h, w)
         for edge, row in enumerate(mixed.rows):

@@ -65,7 +65,7 @@ class ParallelConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to (B, n, C, h', w')."""
         x = F.relu(self.norm(self.weight(x)))  # (B, n C, h', w')
-        return x.unflatten(1, (self.copies, -1))
+        return _part(x, self.copies)
 
 
 class ParallelSeparable(nn.Module):
@@ -87,7 +87,7 @@ class ParallelSeparable(nn.Module):
         """Map (B, C, h, w) to (B, n, C, h', w')."""
         x = x.repeat(1, self.copies, 1, 1)  # (B, n C, h, w)
         x = F.relu(self.norm(self.pointwise(self.depthwise(x))))
-        return x.unflatten(1, (self.copies, -1))
+        return _part(x, self.copies)
 
 
 class ParallelAttention(nn.Module):
@@ -105,7 +105,7 @@ class ParallelAttention(nn.Module):
         """Map (B, C, h, w) to (B, n, C, h, w)."""
         vector = F.relu(self.squeeze(x.mean(dim=(2, 3))))  # (B, n C/16)
         weights = torch.sigmoid(self.excite(vector[:, :, None]).float())[:, :, 0]
-        weights = weights.unflatten(1, (self.copies, -1))  # (B, n, C)
+        weights = _part(weights, self.copies)  # (B, n, C)
         return x[:, None] * weights[..., None, None].to(x.dtype)
 
 
@@ -125,7 +125,7 @@ class AttendedConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to (B, n, C, h', w')."""
         x = self.attention(x).flatten(1, 2)  # (B, n C, h, w)
-        return self.norm(self.weight(x)).unflatten(1, (self.copies, -1))
+        return _part(self.norm(self.weight(x)), self.copies)
 
 
 def parallel_norm(channels: int, copies: int) -> nn.GroupNorm:
@@ -163,6 +163,11 @@ def build_parallel(name: str, channels: int, copies: int) -> nn.Module:
             f"The search cannot mix an operation {name!r}. Expected one of {known}."
         )
     return _BUILDERS[name](channels, copies)
+
+
+def _part(x: Tensor, copies: int) -> Tensor:
+    """Part the channels of copies: (B, n C, ...) becomes (B, n, C, ...)."""
+    return x.reshape(x.shape[0], copies, -1, *x.shape[2:])
 
 
 def _weigh(

@@ -1,0 +1,1 @@
+"""Architecture search on mixed data sets, and what its result is worth."""

@@ -31,9 +31,39 @@ def jitter_stain(image: Tensor, rng: np.random.Generator) -> Tensor:
     Tensor, (3, H, W)
     """
     amounts = np.exp(rng.uniform(-_STRENGTH, _STRENGTH, 3))
-    tints = rng.normal(0, _TINT, (3, 3))
+    return mix_stains(image, amounts, tints=rng.normal(0, _TINT, (3, 3)))
+
+
+def mix_stains(
+    image: Tensor,
+    amounts: NDArray[np.floating],
+    *,
+    tints: NDArray[np.floating] | None = None,
+) -> Tensor:
+    """Multiply the amount of each dye, and change its colour a little.
+
+    Parameters
+    ----------
+    image : Tensor, (3, H, W) float32
+        sRGB in 0..1.
+    amounts : (3,) float
+        Factors of haematoxylin, eosin and DAB.
+    tints : (3, 3) float, optional
+        Logarithms of factors of each dye's densities in red, green and blue.
+
+    Returns
+    -------
+    Tensor, (3, H, W)
+
+    Notes
+    -----
+    Without tints the same as scaling the planes of scikit-image's HED space, which is
+    that of Ruifrok and Johnston 2001 too; negative amounts of a dye, which scikit-image
+    takes for none, are kept, so that factors of 1 change nothing.
+    """
     dyes = _unit_rows(_DYES)
-    changed = _unit_rows(np.maximum(dyes * np.exp(tints), 0.01)) * amounts[:, None]
+    tinted = dyes * np.exp(np.zeros((3, 3)) if tints is None else tints)
+    changed = _unit_rows(np.maximum(tinted, 0.01)) * amounts[:, None]
     # density = amounts @ dyes, so all three steps are one 3 x 3 matrix.
     matrix = (np.linalg.inv(dyes) @ changed).astype(np.float32)
     density = -image.clamp_min(_DARKEST).log()

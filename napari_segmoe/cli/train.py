@@ -22,6 +22,12 @@ def train(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     out: Annotated[Path | None, typer.Option(help="Run folder to make.")] = None,
     model: Annotated[str | None, typer.Option(help="Preset; see `models`.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Training recipe.")] = None,
+    genotype: Annotated[
+        str | None,
+        typer.Option(
+            help="Cells of a searched network: a file of `search`, or a published name."
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file with any of the settings.")
     ] = None,
@@ -49,6 +55,9 @@ def train(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     values = _stored_values(out, resume=resume)
     values |= _read_yaml(config) | _parse_settings(settings or ())
     values |= {key: value for key, value in named.items() if value is not None}
+    if genotype is not None:
+        options = values.get("model_options") or {}
+        values["model_options"] = {**options, "genotype": genotype}
     missing = [f"--{key}" for key in ("data", "out") if key not in values]
     if missing:
         raise ConfigError(f"Training needs {' and '.join(missing)}.")

@@ -57,7 +57,7 @@ def add_glass(
     return image * (1 - mixed) + colour * mixed, kept
 
 
-def augment_scan(image: Tensor, rng: np.random.Generator) -> Tensor:
+def augment_section(image: Tensor, rng: np.random.Generator) -> Tensor:
     """Change stain as `augment_stain` does, then what a scanner adds.
 
     A colour cast in three of ten samples, focus (soft or over-sharpened) in a quarter,

@@ -24,7 +24,7 @@ from napari_segmoe.training.augmentation import (
 )
 from napari_segmoe.training.config import TrainingConfig
 from napari_segmoe.training.samples import Sample, loose_box, spoil
-from napari_segmoe.training.scanner import add_glass, augment_scan
+from napari_segmoe.training.scanner import add_glass, augment_section
 from napari_segmoe.training.sources import ObjectBox, Source
 from napari_segmoe.training.stain import augment_stain
 from napari_segmoe.types import Click, Modality, Prompts
@@ -93,7 +93,7 @@ def spaced_options(config: TrainingConfig) -> SpacedOptions:
 def _augment(
     config: TrainingConfig,
 ) -> Callable[[Tensor, np.random.Generator], Tensor]:
-    return augment_scan if config.scanner_augmentation else augment_stain
+    return augment_section if config.scanner_augmentation else augment_stain
 
 
 def draw_spaced_sample(

@@ -7,7 +7,7 @@ from skimage.color import hed2rgb, rgb2hed
 
 from napari_segmoe.training.config import make_config
 from napari_segmoe.training.run_data import load_run_data
-from napari_segmoe.training.scanner import add_glass, augment_scan, compress
+from napari_segmoe.training.scanner import add_glass, augment_section, compress
 from napari_segmoe.training.spaced_samples import draw_spaced_sample, spaced_options
 from napari_segmoe.training.stain import augment_stain, mix_stains
 from tests.training.tissue import touching_glands, write_folder
@@ -67,7 +67,7 @@ def _dots():
 @pytest.mark.parametrize("seed", range(20))
 def test_intensities_change_and_nothing_moves(seed):
     image, truth = _dots()
-    found = augment_scan(image, np.random.default_rng(seed))
+    found = augment_section(image, np.random.default_rng(seed))
     assert found.shape == image.shape
     assert found.min() >= 0
     assert found.max() <= 1
@@ -79,7 +79,7 @@ def test_intensities_change_and_nothing_moves(seed):
 def test_a_scan_keeps_its_border():
     image = torch.full((3, SIDE, SIDE), 0.7)
     for seed in range(40):
-        found = augment_scan(image, np.random.default_rng(seed))
+        found = augment_section(image, np.random.default_rng(seed))
         edge = torch.cat([found[:, 0], found[:, -1]], dim=1).mean()
         assert abs(float(edge - found[:, 8:-8, 8:-8].mean())) < 0.02
 
@@ -87,7 +87,7 @@ def test_a_scan_keeps_its_border():
 def test_the_same_seed_draws_the_same_scan():
     image, _ = _dots()
     one, two, other = (
-        augment_scan(image, np.random.default_rng(seed)) for seed in (4, 4, 5)
+        augment_section(image, np.random.default_rng(seed)) for seed in (4, 4, 5)
     )
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
@@ -135,7 +135,7 @@ def test_it_is_off_unless_asked_for(tissue):
     assert options.augment is augment_stain
     assert (options.glass_share, options.largest_zoom) == (0.0, 1.25)
     asked = config.model_copy(update={"scanner_augmentation": True})
-    assert spaced_options(asked).augment is augment_scan
+    assert spaced_options(asked).augment is augment_section
     assert spaced_options(asked).glass_share > 0
 
 
@@ -144,7 +144,7 @@ def test_ultrasound_never_sees_glass(tissue):
     changes = {"scanner_augmentation": True, "modality": "ultrasound"}
     options = spaced_options(make_config(**(config.model_dump() | changes)))
     assert options.glass_share == 0
-    assert options.augment is not augment_scan
+    assert options.augment is not augment_section
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])

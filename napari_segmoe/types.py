@@ -249,6 +249,9 @@ class Prediction:
         Filled when asked for.
     notes : tuple of str
         Sentences for the user: why there is no class, what was changed, and so on.
+    distance : (H, W) float, or None
+        Signed distance that the network predicts, positive inside; None unless asked
+        for in the automatic mode of a network that has one.
     """
 
     mask: Mask
@@ -259,6 +262,7 @@ class Prediction:
     is_uncertain: bool = False
     explanations: tuple[Explanation, ...] = ()
     notes: tuple[str, ...] = ()
+    distance: NDArray[np.floating] | None = None
 
     @property
     def class_name(self) -> str | None:

@@ -22,6 +22,7 @@ from napari_segmoe.inference.network import WindowAnswer, WindowNetwork
 from napari_segmoe.inference.question import Question
 from napari_segmoe.inference.regions.engine import RegionAnswer, segment_tiles
 from napari_segmoe.inference.regions.estimating import estimate, seconds_per_window
+from napari_segmoe.inference.regions.options import TileOptions
 from napari_segmoe.inference.selection import label_objects
 from napari_segmoe.types import (
     Click,
@@ -43,6 +44,8 @@ def segment_whole(
     question: Question,
     answer: WindowAnswer,
     locked: Mask | None,
+    *,
+    keep_distance: bool = False,
 ) -> Prediction:
     """Return every object that one window over the whole image shows.
 
@@ -56,6 +59,8 @@ def segment_whole(
         The network's.
     locked : (H, W) bool or None
         Pixels that belong to no object.
+    keep_distance : bool
+        Whether the prediction holds the network's distance, where it has one.
     """
     card, image = network.card, question.image
     classifier = AnswerClassifier(network)
@@ -78,11 +83,16 @@ def segment_whole(
         classes=classes,
         is_uncertain=is_uncertain(classes, card),
         notes=notes,
+        distance=network.distance(answer, image.shape) if keep_distance else None,
     )
 
 
 def segment_windows(
-    network: WindowNetwork, image: AskedImage, locked: Mask | None
+    network: WindowNetwork,
+    image: AskedImage,
+    locked: Mask | None,
+    *,
+    keep_distance: bool = False,
 ) -> Generator[RegionProgress, None, Prediction]:
     """Find every object of an image at the weights' pixel size, step by step.
 
@@ -94,6 +104,8 @@ def segment_windows(
         At that pixel size.
     locked : (H, W) bool or None
         Pixels that belong to no object.
+    keep_distance : bool
+        Whether the prediction holds the network's distance, where it has one.
 
     Yields
     ------
@@ -108,7 +120,8 @@ def segment_windows(
     frame = image.frame
     if isinstance(frame, ScaledFrame) and locked is not None:
         locked = frame.take(locked, (0, 0, *frame.shape)) > 0.5
-    steps = segment_tiles(network, _as_source(image), locked=locked)
+    options = TileOptions(keep_distance=keep_distance)
+    steps = segment_tiles(network, _as_source(image), options=options, locked=locked)
     try:
         while True:
             try:
@@ -186,6 +199,7 @@ def _as_prediction(
     probability = answer.probability.astype(np.float32)
     probability /= 255
     labels = answer.labels
+    distance: NDArray[np.floating] | None = answer.distance
     mask = labels > 0
     if isinstance(frame, ScaledFrame):
         folded = fold_at(probability, mask, card.mask_threshold)
@@ -193,6 +207,8 @@ def _as_prediction(
         probability = frame.to_own(Patch(folded), own)
         mask = probability > card.mask_threshold
         labels = frame.labels_to_own(labels, mask)
+        if distance is not None:
+            distance = frame.to_own(Patch(distance.astype(np.float32)), own)
     masks = object_masks(labels)
     named = _name_objects(network, image, answer, masks)
     objects = describe_masks(masks, named, image, card)
@@ -205,6 +221,7 @@ def _as_prediction(
         classes=classes,
         is_uncertain=is_uncertain(classes, card),
         notes=(*image.said, *answer.notes),
+        distance=distance,
     )
 
 

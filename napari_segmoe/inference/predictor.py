@@ -1,6 +1,7 @@
 """Answer clicks, boxes and strokes on one image; the same for window and script."""
 
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,11 @@ class SegmentationPredictor:
         return self._network.card
 
     @property
+    def network(self) -> WindowNetwork:
+        """What answers; other predictors may share it."""
+        return self._network
+
+    @property
     def device_name(self) -> str:
         """Device in torch's words."""
         return str(self._network.device)
@@ -146,7 +152,7 @@ class SegmentationPredictor:
         NoImageError
             If no image was set.
         """
-        return estimate_cost(self._network, self._asked())
+        return estimate_cost(self._network, self.asked_image())
 
     def predict_steps(
         self, *, locked: Mask | None = None
@@ -171,10 +177,17 @@ class SegmentationPredictor:
         NoImageError
             If no image was set.
         """
-        image = self._asked()
-        if image.scaled is None:
-            return self._whole_steps(image, locked)
-        return segment_windows(self._network, image, locked)
+        return self._steps(locked)
+
+    def predict_with_distance(self) -> Prediction:
+        """Segment everything; ``distance`` is filled where the network has one.
+
+        Raises
+        ------
+        NoImageError
+            If no image was set.
+        """
+        return run_to_end(self._steps(None, keep_distance=True))
 
     def predict(
         self,
@@ -287,7 +300,8 @@ class SegmentationPredictor:
         self._network.release()
         self._image = None
 
-    def _asked(self) -> AskedImage:
+    def asked_image(self) -> AskedImage:
+        """Return the image as it is asked about, or raise `NoImageError`."""
         if self._image is None:
             raise NoImageError("Set an image first.")
         return self._image
@@ -299,7 +313,7 @@ class SegmentationPredictor:
         box: Box | None,
         previous: Prediction | NDArray[Any] | None,
     ) -> Question:
-        image = self._asked()
+        image = self.asked_image()
         prompts = Prompts(tuple(clicks), box, tuple(strokes))
         return ask(image, prompts, previous, card=self.card)
 
@@ -319,18 +333,27 @@ class SegmentationPredictor:
         found = explain_answer(answer, self._network, frame.shape)
         return maps_to_own(found, frame, question.image.shape)
 
+    def _steps(
+        self, locked: Mask | None, *, keep_distance: bool = False
+    ) -> Generator[RegionProgress, None, Prediction]:
+        image = self.asked_image()
+        if image.scaled is None:
+            return self._whole_steps(image, locked, keep_distance)
+        return segment_windows(
+            self._network, image, locked, keep_distance=keep_distance
+        )
+
     def _whole_steps(
-        self, image: AskedImage, locked: Mask | None
+        self, image: AskedImage, locked: Mask | None, keep_distance: bool
     ) -> Generator[RegionProgress, None, Prediction]:
         yield RegionProgress(0, 1)
         question = ask(image, Prompts(), None, card=self.card)
-        if image is self._image:
+        other = image is not self._image  # set between the steps
+        with self._network.looking_at(image.seen) if other else nullcontext():
             answer = self._answer(question, explain=False)
-            prediction = segment_whole(self._network, question, answer, locked)
-        else:
-            with self._network.looking_at(image.seen):
-                answer = self._answer(question, explain=False)
-                prediction = segment_whole(self._network, question, answer, locked)
+            prediction = segment_whole(
+                self._network, question, answer, locked, keep_distance=keep_distance
+            )
         yield RegionProgress(1, 1, 0.0)
         return prediction
 

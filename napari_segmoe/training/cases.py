@@ -71,14 +71,17 @@ class Case:
     truth: Mask
     objects: NDArray[np.integer]
 
-    def show_to(self, predictor: ScoredPredictor) -> None:
-        """Make this the image that the predictor is asked about.
-
-        A pixel size in labels.csv counts more than that of the file.
-        """
+    @property
+    def spacing_um(self) -> Spacing | None:
+        """Micrometres per pixel; labels.csv counts more than the file."""
         stated = stated_spacing_um(self.item)
-        spacing = self.image.spacing_um if stated is None else (stated, stated)
-        predictor.set_image(self.image.pixels, spacing, modality=self.image.modality)
+        return self.image.spacing_um if stated is None else (stated, stated)
+
+    def show_to(self, predictor: ScoredPredictor) -> None:
+        """Make this the image that the predictor is asked about."""
+        predictor.set_image(
+            self.image.pixels, self.spacing_um, modality=self.image.modality
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,13 @@ def accuracy(probabilities: Floats, truth: Indices) -> float:
     return float(np.mean(probabilities.argmax(1) == truth))
 
 
+def balanced_accuracy(probabilities: Floats, truth: Indices) -> float:
+    """Average, over the classes that occur, the fraction of rows that are right."""
+    right = probabilities.argmax(1) == truth
+    shares = [right[truth == index].mean() for index in np.unique(truth)]
+    return float(np.mean(shares)) if shares else float("nan")
+
+
 def macro_f1(probabilities: Floats, truth: Indices) -> float:
     """Average the F1 of the classes that occur in the truth or the answers."""
     answers = probabilities.argmax(1)

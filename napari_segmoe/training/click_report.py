@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_segmoe.training.bootstrap import BootstrapOptions, bootstrap_interval
-from napari_segmoe.training.evaluation import class_figures
+from napari_segmoe.training.class_report import class_figures
 
 REPORTED_CLICKS = (1, 2, 3, 5, 10)
 TARGETS = (80, 85, 90)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from napari_segmoe.data.click_simulation import distance_inside
 from napari_segmoe.training.batches import make_batch
 from napari_segmoe.training.config import TrainingConfig
-from napari_segmoe.training.metrics import label_components, score_objects
+from napari_segmoe.training.metrics import label_components
+from napari_segmoe.training.object_metrics import score_objects
 from napari_segmoe.training.samples import Sample
 from napari_segmoe.training.sources import ObjectBox, Source
 from napari_segmoe.training.spaced_samples import object_at, plain_crop
@@ -78,9 +79,8 @@ class _Network:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Return probabilities, (N, n, n), and object scores where there is a head."""
         masks, scores = [], []
-        rng = np.random.default_rng(0)
         for first in range(0, len(samples), self.size):
-            batch = make_batch(samples[first : first + self.size], rng)
+            batch = make_batch(samples[first : first + self.size])
             batch = batch.to(self.fabric.device)
             with self.fabric.autocast():
                 output = self.model(batch.image, batch.prompts)

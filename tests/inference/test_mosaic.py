@@ -16,7 +16,7 @@ from napari_segmoe.data.folder import LeakySplitWarning, read_data_folder
 from napari_segmoe.data.slide_writing import write_pixels
 from napari_segmoe.data.slides.opening import open_shared
 from napari_segmoe.data.slides.region import region_at
-from napari_segmoe.training.metrics import score_objects
+from napari_segmoe.training.object_metrics import score_objects
 from napari_segmoe.types import Modality
 
 GAP_PX, OWN_UM = 64, 0.62

@@ -7,13 +7,12 @@ import pytest
 
 from napari_segmoe.errors import DataFolderError, SegmoeError
 from napari_segmoe.training.cases import choose_items, read_case
-from napari_segmoe.training.evaluation import (
-    ImageScores,
-    evaluate_folder,
-    score_image,
-    summarise,
-)
+from napari_segmoe.training.evaluation import evaluate_folder
+from napari_segmoe.training.evaluation_report import EvaluationOptions, summarise
+from napari_segmoe.training.image_scores import ImageScores, score_image
 from napari_segmoe.training.metrics import Overlap
+from napari_segmoe.training.object_metrics import ObjectScores
+from napari_segmoe.training.outline_metrics import OutlineScores
 
 
 def _run(job):
@@ -26,6 +25,7 @@ def _run(job):
 
 
 def _scores(name="a", *, both=8, predicted=16, truth=16, class_name="benign", p=0.9):
+    found = bool(predicted and truth)
     return ImageScores(
         name=name,
         group=name,
@@ -33,10 +33,17 @@ def _scores(name="a", *, both=8, predicted=16, truth=16, class_name="benign", p=
         has_truth=truth > 0,
         is_marked=predicted > 0,
         overlap=Overlap(both, predicted, truth),
-        hd95=2.0 if predicted and truth else None,
-        objects={"object_f1": 1.0, "object_dice": 1.0, "aji": 1.0, "pq": 1.0},
+        outline=OutlineScores(*((2.0, 1.0, 0.5) if found else (None, None, 0.0))),
+        objects=ObjectScores(
+            predicted=int(predicted > 0), truth=int(truth > 0), hits=int(both > 0)
+        ),
         probabilities={"benign": p, "malignant": 1 - p},
     )
+
+
+def _summary(scores):
+    options = EvaluationOptions(resamples=50)
+    return summarise(scores, ("benign", "malignant"), options=options)
 
 
 def test_a_predictor_that_is_right_scores_one(brightness_predictor, bright_folder):
@@ -93,10 +100,25 @@ def test_mean_is_over_images_with_an_object_and_pooling_over_pixels():
         _scores("b", both=100, predicted=100, truth=100),
         _scores("c", both=0, predicted=0, truth=0),
     ]
-    figures = summarise(scores, ("benign", "malignant"), resamples=50)
+    figures = _summary(scores)
     assert figures["segmentation"]["dice"]["mean"] == pytest.approx(0.75)
     assert figures["segmentation"]["dice_pooled"] == pytest.approx(216 / 232)
     assert figures["all_images"]["dice"]["mean"] == pytest.approx((0.5 + 1 + 1) / 3)
+
+
+def test_pooled_objects_count_alike_and_false_ones_of_normal_images_count():
+    scores = [
+        _scores("a"),
+        _scores("b", both=0, predicted=0),
+        _scores("c", both=0, truth=0),
+    ]
+    report = _summary(scores)
+    assert report["segmentation"]["object_f1"]["mean"] == 0.5
+    pooled = report["pooled"]
+    assert pooled["object_f1"]["mean"] == pytest.approx(2 * 1 / (2 + 2))
+    assert (pooled["objects"], pooled["objects_found"]) == (2, 2)
+    assert pooled["dice"]["mean"] == pytest.approx(2 * 8 / (32 + 32))
+    assert pooled["object_f1"]["low"] <= 0.5 <= pooled["object_f1"]["high"]
 
 
 def test_marked_normal_images_are_a_fraction():
@@ -104,16 +126,17 @@ def test_marked_normal_images_are_a_fraction():
         _scores(str(index), both=0, predicted=marked, truth=0)
         for index, marked in enumerate((0, 0, 0, 5))
     ]
-    figures = summarise(normal, ("benign", "malignant"), resamples=50)
+    figures = _summary(normal)
     assert figures["normal_images_marked"]["mean"] == 0.25
     assert figures["segmentation"]["dice"]["mean"] is None
 
 
 def test_missed_lesions_leave_the_distance_undefined_and_are_counted():
     scores = [_scores("a"), _scores("b", both=0, predicted=0)]
-    figures = summarise(scores, ("benign", "malignant"), resamples=50)["segmentation"]
+    figures = _summary(scores)["segmentation"]
     assert figures["hd95"]["mean"] == 2
     assert figures["hd95_undefined"] == 1
+    assert figures["undefined"] == {"hd95": 1, "asd": 1, "object_hausdorff": 2, "sq": 2}
     assert figures["dice"]["mean"] == 0.25
 
 
@@ -123,8 +146,9 @@ def test_class_figures_and_confusion():
         _scores("b", p=0.8, class_name="malignant"),
         _scores("c", p=0.2, class_name="malignant"),
     ]
-    figures = summarise(scores, ("benign", "malignant"), resamples=50)["classification"]
+    figures = _summary(scores)["classification"]
     assert figures["accuracy"]["mean"] == pytest.approx(2 / 3)
+    assert figures["balanced_accuracy"]["mean"] == pytest.approx(3 / 4)
     assert figures["auc"]["mean"] == 1
     assert figures["confusion"] == [[1, 0], [1, 1]]
     assert figures["withheld"] == 0

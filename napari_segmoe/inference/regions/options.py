@@ -27,6 +27,8 @@ class TileOptions:
     overlap_px : int or None
         Shared by neighbouring windows, a quarter of their side by default. Alone of
         these it changes the result.
+    keep_distance : bool
+        Whether the answer holds the predicted distance, two bytes a pixel.
     """
 
     batch_size: int | None = None
@@ -34,6 +36,7 @@ class TileOptions:
     chunk_px: int = 512
     readers: int | None = None
     overlap_px: int | None = None
+    keep_distance: bool = False
 
     def lattice(self, shape: tuple[int, int], card: WeightsCard) -> Lattice:
         """Return the windows of an image of (H, W) pixels."""

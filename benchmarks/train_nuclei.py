@@ -30,7 +30,7 @@ from napari_segmoe.training.calibration import calibrate
 from napari_segmoe.training.cases import read_case
 from napari_segmoe.training.config import TrainingConfig, load_config, make_config
 from napari_segmoe.training.engine import fit
-from napari_segmoe.training.evaluation import score_image
+from napari_segmoe.training.image_scores import score_image
 from napari_segmoe.training.run_parts import RunPart, read_parts
 
 NAME = "nuclei"

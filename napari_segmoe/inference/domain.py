@@ -67,7 +67,7 @@ def why_unlike(
     """
     said = (
         f"No class: this image does not look like what {card.name} was trained on"
-        f" (domain score {score:.1f}, limit {limit:.1f})."
+        f" (domain score {score:.2f}, limit {limit:.2f})."
     )
     kinds = _COLOUR if _is_colourful(pixels) else _GREY
     others = [read_card(path) for name, path in list_weights() if name != card.name]

@@ -5,7 +5,7 @@ before do not change it. Weights without a pixel size judge the whole image at a
 others judge the neighbourhood of a click, which is all of a small image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -92,6 +92,8 @@ def blocks_of(image: AskedImage, input_px: int) -> dict[Block, tuple[Window, ...
     found: dict[Block, tuple[Window, ...]] = {}
     for i, y0 in enumerate(rows):
         for j, x0 in enumerate(columns):
+            if (i - j) % _WINDOWS:
+                continue  # those on a block's diagonal tell as much as all
             block = (i // _WINDOWS, j // _WINDOWS)
             window = Window(y0, x0, input_px, input_px)
             found[block] = (*found.get(block, ()), window)
@@ -99,7 +101,10 @@ def blocks_of(image: AskedImage, input_px: int) -> dict[Block, tuple[Window, ...
 
 
 def pool_block(
-    network: WindowNetwork, windows: Sequence[Window]
+    network: WindowNetwork,
+    windows: Sequence[Window],
+    *,
+    change: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> NDArray[np.float32] | None:
     """Return what each window that shows something is judged by, (W, D), or None.
 
@@ -109,11 +114,13 @@ def pool_block(
         Has the image.
     windows : sequence of Window
         Glass and empty borders among them are left out.
+    change : callable, optional
+        See `WindowNetwork.pool`.
     """
     shown = [window for window in windows if not is_uniform(network.pixels(window))]
     if not shown:
         return None
-    return np.stack([network.pool(window) for window in shown])
+    return np.stack([network.pool(window, change=change) for window in shown])
 
 
 def score_block(network: WindowNetwork, pooled: NDArray[np.float32]) -> float:

@@ -17,7 +17,7 @@ from napari_segmoe.data.windows import Window
 from napari_segmoe.inference.devices import choose_precision
 from napari_segmoe.inference.grids import WindowReader, shrink, spread
 from napari_segmoe.models.card import WeightsCard
-from napari_segmoe.models.domain_guard import pool_map
+from napari_segmoe.models.domain_guard import pool_maps
 from napari_segmoe.models.network import State
 from napari_segmoe.models.outputs import SegmentationOutput
 from napari_segmoe.types import PixelSource, Prompts, Steering
@@ -202,13 +202,26 @@ class WindowNetwork:
         return WindowAnswer(Window(0, 0, side_px, side_px), probability, output)
 
     @torch.inference_mode()
-    def pool(self, window: Window) -> NDArray[np.float32]:
-        """Return what a domain guard judges a window by, (D,); in full precision."""
-        grid = self._grid(window)
-        assert self._reader is not None, "the grid was read from it"
-        inside = self._reader.inside(window).to(self.device)
-        found = self.model.look(grid)  # type: ignore[operator]
-        return pool_map(found, inside)[0].cpu().numpy()
+    def pool(
+        self, window: Window, *, change: Callable[[Tensor], Tensor] | None = None
+    ) -> NDArray[np.float32]:
+        """Return what a domain guard judges a window by, (D,); in full precision.
+
+        Parameters
+        ----------
+        window : Window
+        change : callable, optional
+            Alters the window before, (3, n, n) in 0..1, on the CPU.
+        """
+        if self._reader is None:
+            raise RuntimeError("set_image comes first")
+        grid, inside = self._reader.grid(window), self._reader.inside(window)
+        if change is not None:
+            grid = change(grid[0])[None] * inside
+        grid = (grid.to(self.device) - self._mean) / self._std
+        grid = grid.contiguous(memory_format=torch.channels_last)
+        maps = self.model.look(grid)  # type: ignore[operator]
+        return pool_maps(maps, inside.to(self.device))[0].cpu().numpy()
 
     def pixels(self, window: Window) -> NDArray[np.uint8]:
         """Return a window as the network sees it, (n, n, 3)."""

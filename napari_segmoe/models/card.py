@@ -51,6 +51,18 @@ class WeightsCard(BaseModel):
     object_classes: tuple[str, ...] = Field(
         default=(), description="Classes of the region head, in order of its scores."
     )
+    mask_classes: tuple[str, ...] = Field(
+        default=(),
+        description="Classes of the mask's scores after the background, where they are"
+        " told apart; those of the region head.",
+    )
+    merged_classes: dict[str, str] = Field(
+        default_factory=dict,
+        description="What other names in data folders' masks count as.",
+    )
+    multi_label: bool = Field(
+        default=False, description="Whether an image can be of several classes at once."
+    )
     empty_class: str | None = Field(
         default=None, description="Image class that means: nothing to mark."
     )

@@ -204,8 +204,8 @@ class DecoderInteractionNet(SegmentationNetwork):
         maps, scales = zip(*found, strict=True)
         return {"maps": maps, "scales": scales, "size": (height, width)}
 
-    def look(self, image: Tensor) -> Tensor:
-        """Return the encoder's map at H/16; see `SegmentationNetwork.look`."""
+    def look(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return two maps of the encoder; see `SegmentationNetwork.look`."""
         return self.encoder.look(self.prepare(image, None)[0])
 
     def decode(

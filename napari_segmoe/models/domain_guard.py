@@ -1,5 +1,7 @@
 """How far an image's deep map is from those of the images a network was trained on."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ class DomainGuard(nn.Module):
     Parameters
     ----------
     features : int
-        Pooled numbers of an image, D: see `pool_map`.
+        Pooled numbers of an image, D: see `pool_maps`.
     components : int
         Principal components, k < D.
 
@@ -69,17 +71,20 @@ class DomainGuard(nn.Module):
         return (total / points.shape[1]).sqrt()
 
 
-def pool_map(found: Tensor, inside: Tensor) -> Tensor:
-    """Return mean and standard deviation of each channel, (B, 2 c) float32.
+def pool_maps(maps: Sequence[Tensor], inside: Tensor) -> Tensor:
+    """Return mean and standard deviation of each map's channels, (B, D) float32.
 
     Parameters
     ----------
-    found : Tensor, (B, c, h, w)
-        A network's map.
+    maps : sequence of Tensor, (B, c, h, w)
+        A network's.
     inside : Tensor, (B, 1, H, W)
         Which part of the input shows the image, in 0..1; the rest is padding.
     """
-    found = found.float()
+    return torch.cat([_pool(found.float(), inside) for found in maps], dim=1)
+
+
+def _pool(found: Tensor, inside: Tensor) -> Tensor:
     small = nn.functional.interpolate(
         inside.float(), size=found.shape[-2:], mode="area"
     )

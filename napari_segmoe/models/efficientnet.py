@@ -277,12 +277,22 @@ class EfficientNetEncoder(nn.Module):
         s1, s2, s3, s4 = taps
         return s1, s2, s3, s4, bridge
 
-    def look(self, image: Tensor) -> Tensor:
-        """Return what enters the sixth stage, (B, c, H/16, W/16); nothing after runs."""
+    def look(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what enters the fourth and sixth stage; nothing after runs.
+
+        Returns
+        -------
+        tuple
+            (B, c, H/8, W/8) and (B, c', H/16, W/16).
+        """
+        fourth, sixth = self.stage_starts[3], self.stage_starts[5]
         x = self._begin(image, None)
-        for block in self.blocks[: self.stage_starts[5]]:
+        for block in self.blocks[:fourth]:
             x = block(x)
-        return x
+        finer = x
+        for block in self.blocks[fourth:sixth]:
+            x = block(x)
+        return finer, x
 
     def _begin(self, image: Tensor, addition: Tensor | None) -> Tensor:
         x = self.stem(image)  # (B, stem_channels, H/2, W/2)

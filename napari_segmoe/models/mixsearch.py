@@ -207,11 +207,9 @@ class MixSearchNet(SegmentationNetwork):
             "size": (height, width),
         }
 
-    def look(self, image: Tensor) -> Tensor:
-        """Return the first of the deepest maps; see `SegmentationNetwork.look`."""
-        node = self._deep_node
-        stem = self.stem(self.prepare(image, None)[0], None)
-        return self.lattice(stem, ancestors({node}, self.shape.layers))[node]
+    def look(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return maps on the lattice's way down; see `SegmentationNetwork.look`."""
+        return self.lattice.look(self.stem(self.prepare(image, None)[0], None)[0])
 
     def decode(
         self, state: State, explain: bool = False, steering: Steering | None = None

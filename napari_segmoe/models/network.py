@@ -12,7 +12,7 @@ from napari_segmoe.errors import ModelOptionError
 from napari_segmoe.models.domain_guard import DomainGuard
 from napari_segmoe.models.outputs import SegmentationOutput
 from napari_segmoe.models.prompt_stem import PROMPT_CHANNELS, PromptStem
-from napari_segmoe.models.region_head import RegionHead
+from napari_segmoe.models.region_head import RegionContext, RegionHead
 from napari_segmoe.types import Steering
 
 State = Mapping[str, Any]
@@ -66,10 +66,25 @@ class SegmentationNetwork(nn.Module, ABC):
         *,
         embedding_channels: int,
         classes: int,
+        context: str = RegionContext.RING,
     ) -> None:
-        """Let the network classify objects; see `RegionHead`."""
+        """Let the network classify objects; see `RegionHead`.
+
+        Raises
+        ------
+        ModelOptionError
+            If there is no such context.
+        """
+        if context not in set(RegionContext):
+            raise ModelOptionError(
+                f"No region context {context!r}; it is one of"
+                f" {', '.join(RegionContext)}."
+            )
         self.region_head = RegionHead(
-            feature_channels, embedding_channels=embedding_channels, classes=classes
+            feature_channels,
+            embedding_channels=embedding_channels,
+            classes=classes,
+            context=context,
         )
 
     def attach_domain_guard(self, features: int, components: int) -> DomainGuard:
@@ -123,14 +138,14 @@ class SegmentationNetwork(nn.Module, ABC):
     ) -> SegmentationOutput:
         """Weigh the experts of an encoded image and finish the prediction."""
 
-    def look(self, image: Tensor) -> Tensor:
-        """Return a deep map of images without prompts, (B, c, h, w).
+    def look(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return maps of images without prompts, (B, c, h, w), for a domain guard.
 
-        A domain guard pools it. Networks with an encoder give its map at a sixteenth of
-        the size, and stop there: finer ones tell sharpness rather than what is seen,
-        deeper ones forget all but the trained classes.
+        Networks with an encoder give its maps at an eighth and a sixteenth of the size
+        and stop there: finer ones tell cameras apart rather than what is seen, deeper
+        ones have forgotten all but the trained classes.
         """
-        return self(image).features[-1]
+        return self(image).features
 
     def prepare(
         self, image: Tensor, prompts: Tensor | None

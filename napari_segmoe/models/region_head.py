@@ -1,11 +1,25 @@
 """Class of one object from the maps inside it, around it, and its shape."""
 
+from enum import StrEnum
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 _SHAPE_NUMBERS = 5
 _MOST_RING_STEPS = 8
+_LAYER_REACH = 0.1  # of the map's height
+
+
+class RegionContext(StrEnum):
+    """What a region head looks at besides the object itself.
+
+    ``RING`` is the ring around it; ``LAYERS`` also what lies above and below it, within
+    a tenth of the view: in a scan through tissue the layer tells the class.
+    """
+
+    RING = "ring"
+    LAYERS = "layers"
 
 
 class RegionHead(nn.Module):
@@ -23,6 +37,8 @@ class RegionHead(nn.Module):
         Length of the image embedding; 0 where the network has none.
     classes : int
         Number of object classes.
+    context : str
+        A `RegionContext`.
     """
 
     def __init__(
@@ -33,9 +49,12 @@ class RegionHead(nn.Module):
         classes: int,
         hidden: int = 128,
         dropout: float = 0.3,
+        context: str = RegionContext.RING,
     ) -> None:
         super().__init__()
-        width = 3 * sum(feature_channels) + _SHAPE_NUMBERS + embedding_channels
+        self.context = RegionContext(context)
+        pooled = 3 if self.context is RegionContext.RING else 5
+        width = pooled * sum(feature_channels) + _SHAPE_NUMBERS + embedding_channels
         self.norm = nn.LayerNorm(width)
         self.hidden = nn.Linear(width, hidden)
         self.dropout = nn.Dropout(dropout)
@@ -60,6 +79,8 @@ class RegionHead(nn.Module):
             parts = [_shape_numbers(mask)]
             for feature in features:
                 parts.extend(_pool_inside_and_around(feature.float(), mask))
+                if self.context is RegionContext.LAYERS:
+                    parts.extend(_pool_above_and_below(feature.float(), mask))
             if embedding is not None:
                 parts.append(embedding.float())
             vector = self.norm(torch.cat(parts, dim=1))
@@ -72,6 +93,16 @@ def _pool_inside_and_around(feature: Tensor, mask: Tensor) -> list[Tensor]:
     inside = _masked_mean(feature, small)
     around = _masked_mean(feature, ring)
     return [inside, around, inside - around]
+
+
+def _pool_above_and_below(feature: Tensor, mask: Tensor) -> list[Tensor]:
+    small = F.interpolate(mask, size=feature.shape[-2:], mode="area")
+    reach = max(round(_LAYER_REACH * small.shape[2]), 1)
+    above, below = (
+        F.max_pool2d(F.pad(small, padding), (reach + 1, 1), stride=1) - small
+        for padding in ((0, 0, 0, reach), (0, 0, reach, 0))
+    )
+    return [_masked_mean(feature, above), _masked_mean(feature, below)]
 
 
 def _masked_mean(feature: Tensor, weight: Tensor) -> Tensor:

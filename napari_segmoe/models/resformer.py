@@ -139,10 +139,12 @@ class ResFormerNet(SegmentationNetwork):
                 (fourth, third), width=plan.embedding, classes=image_classes
             )
         if object_classes:
+            told = (classes,) if classes > 2 else ()
             self.attach_region_head(
-                (first, second, third),
+                (first, second, third, *told),
                 embedding_channels=plan.embedding if image_classes else 0,
                 classes=object_classes,
+                context=plan.region_context,
             )
         if prompts:
             self.attach_prompt_stem()
@@ -164,9 +166,10 @@ class ResFormerNet(SegmentationNetwork):
         image, addition = self.prepare(image, prompts)
         return {"levels": self.encoder(image, addition), "size": size}
 
-    def look(self, image: Tensor) -> Tensor:
-        """Return the deepest level, at H/16; see `SegmentationNetwork.look`."""
-        return self.encoder(self.prepare(image, None)[0], None)[-1].map
+    def look(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return the two deepest levels; see `SegmentationNetwork.look`."""
+        levels = self.encoder(self.prepare(image, None)[0], None)
+        return levels[-2].map, levels[-1].map
 
     def decode(
         self, state: State, explain: bool = False, steering: Steering | None = None
@@ -185,16 +188,19 @@ class ResFormerNet(SegmentationNetwork):
         for number, level in enumerate(self.decoder):
             decoded.append(level(decoded[-1], skips[2 - number].map))  # H/8, H/4, H/2
         # The 1x1 head first: it commutes with the upsampling and is cheaper here.
+        scores = self.head(decoded[3])  # (B, K, H/2, W/2)
         logits = F.interpolate(
-            self.head(decoded[3]), scale_factor=2, mode="bilinear", align_corners=True
+            scores, scale_factor=2, mode="bilinear", align_corners=True
         )
+        # Where pixels have classes, the class of an object begins with theirs.
+        told = (scores.float().softmax(dim=1),) if scores.shape[1] > 2 else ()
         class_logits = embedding = None
         if self.image_head is not None:
             class_logits, embedding = self.image_head((levels[3].map, levels[2].map))
         return SegmentationOutput(
             logits=logits[..., :height, :width],  # (B, K, H, W)
             class_logits=class_logits,
-            features=(decoded[3], decoded[2], decoded[1]),
+            features=(decoded[3], decoded[2], decoded[1], *told),
             embedding=embedding,
             traces=self._traces(levels, skips) if explain else {},
         )

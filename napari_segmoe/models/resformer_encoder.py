@@ -15,6 +15,7 @@ from napari_segmoe.models.patch_embedding import (
     MultiScalePatchEmbedding,
     build_merging,
 )
+from napari_segmoe.models.region_head import RegionContext
 from napari_segmoe.models.resnet import stack_blocks
 from napari_segmoe.models.swin import SwinStage
 
@@ -33,7 +34,8 @@ class ResFormerPlan:
     ``window`` is in tokens of every level. ``dfe`` and ``merging`` name forms, see
     `build_enhancement` and `build_merging`. ``drop_path`` is the rate of the last
     Swin block; it grows linearly from 0. ``feed_forward_attention`` is the
-    reference's channel attention in the FFN (the paper: False).
+    reference's channel attention in the FFN (the paper: False). ``region_context`` is
+    what the region head, which is not the paper's, sees around an object.
     """
 
     arrangement: Arrangement
@@ -47,6 +49,7 @@ class ResFormerPlan:
     swin_depth: int = 2
     drop_path: float = 0.1
     embedding: int = 32
+    region_context: str = RegionContext.LAYERS
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -167,8 +167,8 @@ class SemiMoE(SegmentationNetwork):
             "size": size,
         }
 
-    def look(self, image: Tensor) -> Tensor:
-        """Return an encoder's map at H/16; see `SegmentationNetwork.look`."""
+    def look(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return two maps of an encoder; see `SegmentationNetwork.look`."""
         return self.experts.look(self.prepare(image, None)[0])
 
     def decode(

@@ -75,11 +75,11 @@ class SeparateExperts(nn.Module):
         last = tuple(decoded[0] for decoded, _ in found)
         return ExpertMaps(last, tuple(deeper[:2]), deepest)
 
-    def look(self, image: Tensor) -> Tensor:
-        """Return the first expert's deepest map of a padded image."""
+    def look(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return the first expert's two deepest maps of a padded image."""
         first = self.experts[0]
         assert isinstance(first, UNet)
-        return first.descend(image)[-1]
+        return tuple(first.descend(image)[-2:])
 
 
 class SharedExperts(nn.Module):
@@ -129,8 +129,8 @@ class SharedExperts(nn.Module):
         last = tuple(levels[0] for levels in decoded)
         return ExpertMaps(last, tuple(decoded[0][1:3]), maps[-1])
 
-    def look(self, image: Tensor) -> Tensor:
-        """Return the encoder's map at H/16 of a padded image."""
+    def look(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return two of the encoder's maps of a padded image."""
         return self.encoder.look(image)
 
 

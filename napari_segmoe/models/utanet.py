@@ -155,9 +155,9 @@ class UTANet(SegmentationNetwork):
             state |= {"stripe": stripe, "gates": gates, "experts": experts}
         return state
 
-    def look(self, image: Tensor) -> Tensor:
-        """Return e5, at H/16; see `SegmentationNetwork.look`."""
-        return self.encoder(self.prepare(image, None)[0])[-1]
+    def look(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return e4 and e5; see `SegmentationNetwork.look`."""
+        return self.encoder(self.prepare(image, None)[0])[-2:]
 
     def decode(
         self, state: State, explain: bool = False, steering: Steering | None = None

@@ -175,6 +175,16 @@ class WeavedLattice(nn.Module):
             rectified[node] = F.relu(maps[node])  # (B, 4 c 2^d, h / 2^d, w / 2^d)
         return maps
 
+    def look(self, stem: Tensor) -> tuple[Tensor, ...]:
+        """Return the first maps at two depths before the largest; none after runs."""
+        most = max(depth for _, depth in self.nodes)
+        first = [
+            min(node for node in self.nodes if node[1] == max(depth, 0))
+            for depth in (most - 2, most - 1)
+        ]
+        maps = self(stem, ancestors(first, self.shape.layers))
+        return tuple(maps[node] for node in first)
+
     def branch_weights(self, node: Node) -> Tensor:
         """Return the weights p of Eq. (7), one for each branch of a weighed map."""
         return torch.softmax(self.betas[_name(node)].float(), dim=0)

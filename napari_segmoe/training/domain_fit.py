@@ -1,10 +1,12 @@
 """Fit the domain guard of finished weights: what their training images look like."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from napari_segmoe.data.folder import stated_spacing_um
 from napari_segmoe.data.images import read_image
@@ -16,12 +18,17 @@ from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.models.card import DomainCard, WeightsCard
 from napari_segmoe.models.domain_guard import DomainGuard
 from napari_segmoe.models.network import SegmentationNetwork
+from napari_segmoe.training.augmentation import augment_intensity
+from napari_segmoe.training.stain import augment_stain
+from napari_segmoe.types import Modality
 
 COMPONENTS = 24
 FALSE_ALARMS = 0.05
 _FOLDS = 5
+_LEAST = 3
 
 Rows = NDArray[np.float32]
+Change = Callable[[torch.Tensor], torch.Tensor]
 
 
 def fit_domain(
@@ -44,7 +51,7 @@ def fit_domain(
     items, validation : sequence of DataItem
         Training and validation images of the weights; masks are not read.
     seed : int
-        Divides the training images into folds, by group.
+        Draws augmentation and divides the training images into folds, by group.
     on_progress : callable, optional
         Told the number of images done.
 
@@ -55,32 +62,29 @@ def fit_domain(
 
     Notes
     -----
-    The limit is the score that one in twenty of these images exceeds: validation
-    images, and training images under guards fitted without their fold.
+    The domain is what training shows the network: each window as it is, once under
+    the augmentation of intensities, and once so and blurred as by fewer pixels. The
+    limit is the score that one in twenty of these exceeds: validation images as they
+    are, and what training shows under guards that were fitted without its fold.
     """
-    done = 0
-
-    def pooled(some: Sequence[DataItem]) -> Iterator[tuple[str, Rows]]:
-        nonlocal done
-        for item in some:
-            rows = list(_blocks(network, item))
-            yield from ((item.group, one) for one in rows)
+    train, unseen, done = [], [], 0
+    for part, kept in ((items, train), (validation, unseen)):
+        for item in part:
+            kept += _read(network, item, [seed, done], is_training=part is items)
             done += 1
             if on_progress is not None:
                 on_progress(done)
-
-    train, unseen = list(pooled(items)), list(pooled(validation))
-    if len(train) < 3:
+    if len(train) < _LEAST:
         raise TrainingError(
-            f"{len(train)} training images show anything; a domain guard needs at least"
-            " three. Train on more images."
+            f"{len(train)} parts of the training images show anything; a domain guard"
+            f" needs at least {_LEAST}. Train on more images."
         )
     scores = _left_out_scores(train, seed)
     model = network.model
     assert isinstance(model, SegmentationNetwork), "every registered network is one"
-    guard = model.attach_domain_guard(train[0][1].shape[1], COMPONENTS)
+    guard = model.attach_domain_guard(train[0].as_is.shape[1], COMPONENTS)
     guard.fill(_stack(train))
-    scores += [_score(guard, rows) for _, rows in unseen]
+    scores += [_score(guard, one.as_is) for one in unseen]
     limit = round(float(np.quantile(scores, 1 - FALSE_ALARMS)), 4)
     guard.to(network.device)
     domain = DomainCard(
@@ -106,33 +110,71 @@ def show_item(network: WindowNetwork, item: DataItem) -> AskedImage:
     return asked
 
 
-def _blocks(network: WindowNetwork, item: DataItem) -> Iterator[Rows]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """What the guard sees of a part of an image: pooled maps of its windows, (W, D)."""
+
+    group: str
+    as_is: Rows
+    changed: tuple[Rows, ...]
+
+
+def _read(
+    network: WindowNetwork, item: DataItem, seed: list[int], *, is_training: bool
+) -> Iterator[_Block]:
     asked = show_item(network, item)
+    rng = np.random.default_rng(seed)
+    tissue = network.card.modality is Modality.HISTOLOGY
+    augment = augment_stain if tissue else augment_intensity
+    changes: tuple[Change, ...] = (
+        lambda image: augment(image, rng).clamp(0, 1),
+        lambda image: _coarsen(augment(image, rng).clamp(0, 1), rng),
+    )
     for windows in blocks_of(asked, network.card.input_px).values():
-        pooled = pool_block(network, windows)
-        if pooled is not None:
-            yield pooled
+        as_is = pool_block(network, windows)
+        if as_is is not None:
+            changed = [
+                pool_block(network, windows, change=change)
+                for change in (changes if is_training else ())
+            ]
+            yield _Block(
+                item.group, as_is, tuple(rows for rows in changed if rows is not None)
+            )
 
 
-def _left_out_scores(train: Sequence[tuple[str, Rows]], seed: int) -> list[float]:
-    """Return the score of each block under a guard that was fitted without its fold."""
-    groups = sorted({group for group, _ in train})
+def _coarsen(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Return half of the images, (3, n, n), as if they had fewer pixels."""
+    if rng.random() < 0.5:
+        return image
+    side = image.shape[-1]
+    fewer = max(int(side * rng.uniform(0.35, 0.8)), 1)
+    small = F.interpolate(
+        image[None], size=(fewer, fewer), mode="bilinear", antialias=True
+    )
+    return F.interpolate(small, size=(side, side), mode="bilinear")[0]
+
+
+def _left_out_scores(train: Sequence[_Block], seed: int) -> list[float]:
+    """Return the scores of all blocks under guards fitted without their fold."""
+    groups = sorted({one.group for one in train})
     order = np.random.default_rng(seed).permutation(len(groups))
     fold = {groups[place]: rank % _FOLDS for rank, place in enumerate(order)}
     scores: list[float] = []
-    for number in range(min(_FOLDS, len(groups))):
-        kept = [one for one in train if fold[one[0]] != number]
-        if len(kept) < 3:
+    for number in range(_FOLDS):
+        kept = [one for one in train if fold[one.group] != number]
+        if len(kept) < _LEAST:
             continue
-        guard = DomainGuard(train[0][1].shape[1], COMPONENTS)
+        guard = DomainGuard(train[0].as_is.shape[1], COMPONENTS)
         guard.fill(_stack(kept))
-        left_out = [rows for group, rows in train if fold[group] == number]
-        scores += [_score(guard, rows) for rows in left_out]
+        for one in train:
+            if fold[one.group] == number:
+                scores += [_score(guard, rows) for rows in (one.as_is, *one.changed)]
     return scores
 
 
-def _stack(found: Sequence[tuple[str, Rows]]) -> torch.Tensor:
-    return torch.from_numpy(np.concatenate([rows for _, rows in found]))
+def _stack(blocks: Sequence[_Block]) -> torch.Tensor:
+    rows = [some for one in blocks for some in (one.as_is, *one.changed)]
+    return torch.from_numpy(np.concatenate(rows))
 
 
 @torch.inference_mode()

@@ -54,7 +54,6 @@ class Batch:
 
 def make_batch(
     samples: Sequence[Sample],
-    rng: np.random.Generator,
     *,
     fields: FieldOptions | None = None,
 ) -> Batch:
@@ -63,8 +62,6 @@ def make_batch(
     Parameters
     ----------
     samples : sequence of Sample
-    rng : Generator
-        Draws the rows whose region head pools the truth.
     fields : FieldOptions or None
         Whether targets of distance and boundary heads are made.
     """
@@ -75,7 +72,7 @@ def make_batch(
         truth=torch.from_numpy(
             np.stack([sample.truth for sample in samples])[:, None]
         ).float(),
-        pooled=torch.from_numpy(rng.random(len(samples)) < 0.5),
+        pooled=torch.tensor([sample.pools_truth for sample in samples]),
         image_class=torch.tensor([sample.image_class for sample in samples]),
         object_class=torch.tensor([sample.object_class for sample in samples]),
         object_mask=_stack([_object_mask(sample) for sample in samples]),

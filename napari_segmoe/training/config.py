@@ -86,7 +86,15 @@ class TrainingConfig(BaseModel):
     image_head: bool = Field(True, description="Whether whole images get a class.")
     object_head: bool = Field(True, description="Whether objects get a class.")
     epochs: int = Field(100, ge=1)
-    batch_size: int = Field(8, ge=2)
+    batch_size: int = Field(
+        8, ge=2, description="Samples of one step, over all processes and pieces."
+    )
+    accumulate: int = Field(
+        1, ge=1, description="Pieces in which a process takes its share of a step."
+    )
+    workers: int = Field(
+        0, ge=0, description="Processes that draw samples ahead; 0: none."
+    )
     learning_rate: float = Field(3e-4, gt=0)
     encoder_rate_factor: float = Field(
         1.0, ge=0, description="Encoder's learning rate over that of the rest."
@@ -194,6 +202,9 @@ class TrainingConfig(BaseModel):
     device: str = Field("auto", description="auto, cpu, cuda:N or mps.")
     devices: int = Field(1, ge=1, description="Processes (with torchrun: its count).")
     precision: Precision = Precision.AUTO
+    deterministic: bool = Field(
+        False, description="Only operations that repeat bit by bit, where slower too."
+    )
     threads: int = Field(0, ge=0, description="CPU threads; 0: as torch sees fit.")
     seed: int = 0
 

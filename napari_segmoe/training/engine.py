@@ -2,73 +2,78 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
 
-from napari_segmoe.errors import TrainingError
+from napari_segmoe.errors import SegmoeError, TrainingError
 from napari_segmoe.training.average import WeightAverage
 from napari_segmoe.training.config import TrainingConfig
-from napari_segmoe.training.distribution import make_fabric, seeded
-from napari_segmoe.training.draws import StepDraws
+from napari_segmoe.training.distribution import (
+    arithmetic,
+    make_fabric,
+    seeded,
+    spread,
+)
+from napari_segmoe.training.draws import SampleDrawer
+from napari_segmoe.training.prefetch import SampleStream
 from napari_segmoe.training.recipes import recipe_for
 from napari_segmoe.training.recipes.recipe import Recipe, Stage
 from napari_segmoe.training.run_data import RunData, load_run_data
 from napari_segmoe.training.run_folder import RunFolder
+from napari_segmoe.training.run_state import Progress
 from napari_segmoe.training.spaced_validation import validate_spaced
+from napari_segmoe.training.stepping import Losses, Stepper, say_what_is_inexact
 from napari_segmoe.training.validation import validate
 
 Event = dict[str, Any]
 
 
-@dataclass(slots=True)
-class _Progress:
-    """What a run knows besides its tensors."""
-
-    stage: int = 0
-    epoch: int = 0  # of the run
-    stage_epoch: int = 0
-    best_score: float = -math.inf
-    best_epoch: int = -1
-    stale: int = 0
-
-
 def fit(config: TrainingConfig, *, resume: bool = False) -> Iterator[Event]:
-    """Train and yield events: start, stage, progress, epoch, done.
+    """Train and yield events: start, stage, progress, memory, epoch, done.
 
     Augmentation and order are functions of (seed, epoch, index), so a resumed run
-    continues the same curve from its last finished epoch.
+    continues the same curve from its last finished epoch, and processes share out the
+    same samples. Of several processes the first yields events and writes files.
 
     Raises
     ------
     RunFolderError
         If the folder holds another run, or nothing to resume.
     TrainingError
-        If the loss is not finite.
+        If the loss is not finite, memory does not suffice, or the disk is full.
     """
-    folder = RunFolder.resume(config) if resume else RunFolder.create(config)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.set_flush_denormal(True)  # denormal activations halve the speed on CPUs
-    fabric = make_fabric(config)
-    data = load_run_data(config)
-    run = _Run(config, folder, fabric, data)
-    if resume:
-        run.restore()
-    try:
-        for event in run.events():
-            if fabric.is_global_zero:
-                folder.log(event)
-            yield event
-    except OSError as error:
-        raise TrainingError(
-            f"The run folder {config.out} cannot be written: {error.strerror}."
-            " Free space or choose another folder, then resume."
-        ) from error
+    with ExitStack() as stack:
+        stack.enter_context(arithmetic(config))
+        fabric = make_fabric(config)
+        folder = open_folder(config, fabric, resume=resume)
+        data = load_run_data(config)
+        run = _Run(config, folder, fabric, data)
+        stack.callback(run.close)
+        if resume:
+            run.restore()
+        stack.enter_context(say_what_is_inexact(config))
+        try:
+            for event in run.events():
+                if fabric.is_global_zero:
+                    yield event
+        except OSError as error:
+            raise TrainingError(
+                f"The run folder {config.out} cannot be written: {error.strerror}."
+                " Free space or choose another folder, then resume."
+            ) from error
+
+
+def open_folder(config: TrainingConfig, fabric: Fabric, *, resume: bool) -> RunFolder:
+    """Make or open the run folder: the first process, then the others."""
+    folder = None
+    if fabric.is_global_zero:
+        folder = RunFolder.resume(config) if resume else RunFolder.create(config)
+    fabric.barrier()
+    return folder or RunFolder(config.out)
 
 
 class _Run:
@@ -80,14 +85,20 @@ class _Run:
         self.config, self.folder, self.fabric, self.data = config, folder, fabric, data
         self.recipe: Recipe = recipe_for(config, data)
         self.stages = self.recipe.stages()
-        self.progress = _Progress()
-        self.steps_per_epoch = max(
-            len(data.train)
-            * config.samples_per_image
-            // (config.batch_size * fabric.world_size),
-            1,
+        self.progress = Progress(pieces=config.accumulate)
+        drawer = SampleDrawer(config, data.train)
+        self.steps_per_epoch = drawer.steps_per_epoch()
+        self.stream = SampleStream(
+            drawer,
+            rank=fabric.global_rank,
+            ranks=fabric.world_size,
+            workers=config.workers,
         )
         self._begin_stage(None)
+
+    def close(self) -> None:
+        """End the processes that draw samples."""
+        self.stream.close()
 
     @property
     def stage(self) -> Stage:
@@ -99,20 +110,33 @@ class _Run:
         stage = self.stage
         with seeded(self.config.seed + self.progress.stage):
             model = self.recipe.make_model(stage, previous)
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = spread(model, self.fabric)
         self.average = WeightAverage(self.model, decay=self.config.ema_decay)
         self.average.average.to(self.fabric.device)
         step = self.recipe.make_step(self.model)
         self.optimizers = self.recipe.make_optimizers(self.model, step, stage)
-        self.step_module, *wrapped = self.fabric.setup(step, *self.optimizers)
-        self.wrapped_optimizers = wrapped
+        self.stepper = Stepper(
+            self.config,
+            self.recipe,
+            self.fabric,
+            model=self.model,
+            step=step,
+            optimizers=self.optimizers,
+            average=self.average,
+        )
+        self.stepper.pieces = self.progress.pieces
 
     def restore(self) -> None:
-        """Continue from the state of the last finished epoch."""
+        """Continue from the state of the last finished epoch, if there is one."""
         state = self.folder.load_state()
-        self.progress = _Progress(**state["progress"])
+        if state is None:
+            return
+        self.progress = Progress.from_dict(state["progress"])
+        self.progress.pieces = max(self.progress.pieces, self.config.accumulate)
         if self.progress.stage:
             self._begin_stage(None)
+        self.stepper.pieces = self.progress.pieces
         self.model.load_state_dict(state["model"])
         self.average.average.load_state_dict(state["average"])
         self.average.steps = state["average_steps"]
@@ -121,8 +145,28 @@ class _Run:
         self.recipe.load_state_dict(state["recipe"])
 
     def events(self) -> Iterator[Event]:
-        """Yield the events of all remaining epochs."""
-        yield {
+        """Yield the events of all remaining epochs, each written down before."""
+        if self.fabric.is_global_zero:
+            self.folder.forget_events(self.progress.epoch)
+        yield self._tell(self._start())
+        try:
+            while not self._is_done():
+                if self._stage_ended():
+                    yield self._tell(self._next_stage())
+                yield from self._epoch()
+        except SegmoeError as error:
+            self._tell({"event": "failed", "reason": str(error)})
+            raise
+        yield self._done()
+
+    def _tell(self, event: Event) -> Event:
+        """Write an event down and return it."""
+        if self.fabric.is_global_zero:
+            self.folder.log(event)
+        return event
+
+    def _start(self) -> Event:
+        return {
             "event": "start",
             "epoch": self.progress.epoch,
             "epochs": sum(stage.epochs for stage in self.stages),
@@ -131,13 +175,9 @@ class _Run:
             "validation_images": len(self.data.validation),
             "parameters": sum(value.numel() for value in self.model.parameters()),
             "device": str(self.fabric.device),
+            "processes": self.fabric.world_size,
             "notes": list(self.data.notes),
         }
-        while not self._is_done():
-            if self._stage_ended():
-                yield self._next_stage()
-            yield from self._epoch()
-        yield self._done()
 
     def _stage_ended(self) -> bool:
         return self.progress.stage_epoch >= self.stage.epochs or self._is_stale()
@@ -153,26 +193,34 @@ class _Run:
 
     def _next_stage(self) -> Event:
         self._write_weights(self.stage.name, {})
-        stage, epoch = self.progress.stage + 1, self.progress.epoch
-        self.progress = _Progress(stage=stage, epoch=epoch)
+        old = self.progress
+        self.progress = Progress(
+            stage=old.stage + 1, epoch=old.epoch, pieces=old.pieces
+        )
         self._begin_stage(self.average.average.to("cpu"))
-        return {"event": "stage", "epoch": epoch, "stage": self.stage.name}
+        return {"event": "stage", "epoch": old.epoch, "stage": self.stage.name}
 
     def _epoch(self) -> Iterator[Event]:
         epoch = self.progress.epoch
-        sums: dict[str, float] = {}
-        with seeded(self.config.seed * 1000 + epoch):
-            for number in range(self.steps_per_epoch):
-                losses = self._step(epoch, number)
-                for name, value in losses.items():
-                    sums[name] = sums.get(name, 0.0) + value / self.steps_per_epoch
-                yield {
+        sums: Losses = {}
+        for number, drawn in enumerate(self.stream.steps(epoch)):
+            self._set_rate(self.progress.stage_epoch * self.steps_per_epoch + number)
+            names = self.stream.names(drawn)
+            losses = self.stepper.take(drawn, names, epoch=epoch, number=number)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value / self.steps_per_epoch
+            if self.stepper.pieces != self.progress.pieces:
+                self.progress.pieces = self.stepper.pieces
+                yield self._tell(self._memory_ran_out(epoch, number))
+            yield self._tell(
+                {
                     "event": "progress",
                     "epoch": epoch,
                     "step": number + 1,
                     "steps": self.steps_per_epoch,
                     "loss": losses["loss"],
                 }
+            )
         self.progress.epoch = epoch + 1
         self.progress.stage_epoch += 1
         event: Event = {
@@ -185,21 +233,38 @@ class _Run:
         event |= self.recipe.epoch_figures()
         if self._validates():
             event |= self._validate()
+        self._tell(event)
         self._save()
         yield event
+
+    def _memory_ran_out(self, epoch: int, number: int) -> Event:
+        pieces = self.progress.pieces
+        size = -(-self.config.batch_size // pieces)
+        return {
+            "event": "memory",
+            "epoch": epoch,
+            "step": number + 1,
+            "pieces": pieces,
+            "note": f"Memory ran out; each step now takes its {self.config.batch_size}"
+            f" images in {pieces} pieces of {size}.",
+        }
 
     def _validates(self) -> bool:
         done = self.progress.stage_epoch
         return done % self.config.validate_every == 0 or done == self.stage.epochs
 
     def _validate(self) -> Event:
-        look = validate if self.config.spacing_um is None else validate_spaced
-        figures = look(
-            self.average.average,
-            self.data.validation,
-            config=self.config,
-            fabric=self.fabric,
-        )
+        """Look at the validation images in the first process; all know the result."""
+        figures: dict[str, float] = {}
+        if self.fabric.is_global_zero:
+            look = validate if self.config.spacing_um is None else validate_spaced
+            figures = look(
+                self.average.average,
+                self.data.validation,
+                config=self.config,
+                fabric=self.fabric,
+            )
+        figures = self.fabric.broadcast(figures)
         better = figures["score"] > self.progress.best_score
         if better:
             self.progress.best_score = figures["score"]
@@ -212,21 +277,19 @@ class _Run:
         return {"validation": figures, "is_best": better}
 
     def _save(self) -> None:
-        if not self.fabric.is_global_zero:
-            return
-        self._write_weights("last", {})
-        self.folder.save_state(
-            {
-                "model": self.model.state_dict(),
-                "average": self.average.average.state_dict(),
-                "average_steps": self.average.steps,
-                "optimizers": [one.state_dict() for one in self.optimizers],
-                "recipe": self.recipe.state_dict(),
-                "progress": {
-                    name: getattr(self.progress, name) for name in _Progress.__slots__
-                },
-            }
-        )
+        if self.fabric.is_global_zero:
+            self._write_weights("last", {})
+            self.folder.save_state(
+                {
+                    "model": self.model.state_dict(),
+                    "average": self.average.average.state_dict(),
+                    "average_steps": self.average.steps,
+                    "optimizers": [one.state_dict() for one in self.optimizers],
+                    "recipe": self.recipe.state_dict(),
+                    "progress": self.progress.as_dict(),
+                }
+            )
+        self.fabric.barrier()
 
     def _write_weights(self, kind: str, figures: dict[str, float]) -> None:
         if self.fabric.is_global_zero:
@@ -244,37 +307,7 @@ class _Run:
         }
         if self.fabric.is_global_zero:
             self.folder.save_metrics(event)
-        return event
-
-    def _step(self, epoch: int, number: int) -> dict[str, float]:
-        rng = np.random.default_rng(
-            [self.config.seed, epoch, number, self.fabric.global_rank, 1]
-        )
-        draws = StepDraws(
-            self.config, self.data.train, self.model, self.fabric, epoch, number, rng
-        )
-        batch = self.recipe.make_batch(draws).to(self.fabric.device)
-        self._set_rate(self.progress.stage_epoch * self.steps_per_epoch + number)
-        self.step_module.train()
-        losses: dict[str, Tensor] = self.step_module(batch)
-        if not bool(torch.isfinite(losses["loss"])):
-            raise TrainingError(
-                f"The loss is not finite in epoch {epoch}, batch {number}. Lower the"
-                " learning rate; the last finished epoch is kept and can be resumed."
-            )
-        for optimizer in self.wrapped_optimizers:
-            optimizer.zero_grad()
-        self.fabric.backward(losses["loss"])
-        self.fabric.clip_gradients(
-            self.step_module,
-            self.wrapped_optimizers[0],
-            max_norm=self.config.clip_norm,
-        )
-        for optimizer in self.wrapped_optimizers:
-            optimizer.step()
-        self.average.update(self.model)
-        self.recipe.after_step(self.model, self.average.average)
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return self._tell(event)
 
     def _set_rate(self, step: int) -> None:
         config = self.config

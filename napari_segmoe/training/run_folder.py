@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from napari_segmoe.errors import RunFolderError
@@ -12,7 +14,22 @@ from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.weights import save_weights
 from napari_segmoe.training.config import TrainingConfig, load_config, save_config
 
-_ANY_TIME = {"out", "epochs", "threads", "device", "devices", "precision", "patience"}
+_ANY_TIME = {
+    "out",
+    "epochs",
+    "threads",
+    "device",
+    "devices",
+    "precision",
+    "patience",
+    "accumulate",
+    "workers",
+    "deterministic",
+}
+
+
+_EVENTS = "events.jsonl"
+_ENDINGS = ("failed", "done")
 
 
 class RunFolder:
@@ -44,7 +61,9 @@ class RunFolder:
             )
         try:
             path.mkdir(parents=True, exist_ok=True)
-            save_config(config, path / "config.yaml")
+            partial = path / ".config.partial"
+            save_config(config, partial)
+            partial.replace(path / "config.yaml")
         except OSError as error:
             raise RunFolderError(
                 f"The run folder {path} cannot be made: {error.strerror}."
@@ -53,17 +72,17 @@ class RunFolder:
 
     @classmethod
     def resume(cls, config: TrainingConfig) -> "RunFolder":
-        """Open the folder of a run that stopped.
+        """Open the folder of a run that stopped, perhaps before its first epoch ended.
 
         Raises
         ------
         RunFolderError
-            If there is no finished epoch, or the configuration has changed.
+            If there is no run, or the configuration has changed.
         """
         path = Path(config.out)
-        if not (path / "state.pt").is_file():
+        if not (path / "config.yaml").is_file():
             raise RunFolderError(
-                f"{path} has no finished epoch to resume. Start without --resume."
+                f"{path} holds no run to resume. Start without --resume."
             )
         was, wanted = (
             load_config(path / "config.yaml").model_dump(),
@@ -81,12 +100,51 @@ class RunFolder:
 
     def log(self, event: dict[str, Any]) -> None:
         """Append an event to events.jsonl."""
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+        with (self.path / _EVENTS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 
+    def read_events(self) -> list[dict[str, Any]]:
+        """Return the events so far; a line that was being written is left out."""
+        path = self.path / _EVENTS
+        if not path.is_file():
+            return []
+        text = path.read_text(encoding="utf-8", errors="replace")
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        return [json.loads(line) for line in lines]
+
+    def forget_events(self, epoch: int) -> None:
+        """Drop what was told of unfinished epochs, and files that were half written.
+
+        Parameters
+        ----------
+        epoch : int
+            The epoch that a run goes on with: it will tell of that one again.
+        """
+        events = self.read_events()
+        kept = [event for event in events if not _is_of_epoch(event, epoch)]
+        if (self.path / _EVENTS).exists():
+            partial = self.path / ".events.partial"
+            text = "".join(json.dumps(event) + "\n" for event in kept)
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(self.path / _EVENTS)
+        for path in self.path.glob(".*.partial"):
+            path.unlink()
+
     def save_weights(self, kind: str, model: nn.Module, card: WeightsCard) -> None:
-        """Write KIND.safetensors."""
-        save_weights(self.path / f"{kind}.safetensors", model, card)
+        """Write KIND.safetensors, atomically.
+
+        Raises
+        ------
+        RunFolderError
+            If it cannot be written.
+        """
+        try:
+            save_weights(self.path / f"{kind}.safetensors", model, card)
+        except (OSError, SafetensorError) as error:
+            raise RunFolderError(
+                f"The weights cannot be written to {self.path}: {error}. Free space,"
+                " then resume."
+            ) from error
 
     def save_state(self, state: dict[str, Any]) -> None:
         """Write everything that resuming needs, atomically."""
@@ -101,21 +159,24 @@ class RunFolder:
                 " Free space, then resume."
             ) from error
 
-    def load_state(self) -> dict[str, Any]:
-        """Read what `save_state` wrote.
+    def load_state(self) -> dict[str, Any] | None:
+        """Read what `save_state` wrote; None before the first epoch's end.
 
         Raises
         ------
         RunFolderError
             If the file is damaged.
         """
+        if not (self.path / "state.pt").is_file():
+            return None
         try:
             return torch.load(
                 self.path / "state.pt", weights_only=True, map_location="cpu"
             )
-        except (OSError, RuntimeError, EOFError) as error:
+        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
             raise RunFolderError(
-                f"The state in {self.path} is damaged: {error}."
+                f"The state in {self.path} is damaged: {error}. Train anew, from"
+                " last.safetensors with start_from."
             ) from error
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
@@ -123,3 +184,13 @@ class RunFolder:
         partial = self.path / ".metrics.partial"
         partial.write_text(json.dumps(metrics, indent=1), encoding="utf-8")
         partial.replace(self.path / "metrics.json")
+
+
+def _is_of_epoch(event: dict[str, Any], epoch: int) -> bool:
+    """Return whether an event tells of this epoch or of later ones."""
+    kind = event.get("event")
+    if kind == "start":
+        return False
+    if kind == "stage":  # told after that many epochs: it will be told again
+        return event["epoch"] >= epoch
+    return kind in _ENDINGS or event.get("epoch", 0) >= epoch

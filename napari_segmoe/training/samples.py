@@ -48,6 +48,8 @@ class Sample:
         The objects that ``truth`` is made of; None: it is one.
     pooled : (n, n) bool or None
         The one object whose class is asked for; None: all of ``truth``.
+    pools_truth : bool
+        Whether the region head pools the truth, not the prediction.
     """
 
     image: Tensor
@@ -58,6 +60,7 @@ class Sample:
     object_class: int
     ids: NDArray[np.int32] | None = None
     pooled: NDArray[np.bool_] | None = None
+    pools_truth: bool = False
 
     def maps(self) -> NDArray[np.float32]:
         """Return the prompt maps, (5, n, n)."""

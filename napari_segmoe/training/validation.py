@@ -68,9 +68,8 @@ class _Answers:
     ) -> None:
         self.samples = samples
         masks, images, objects = [], [], []
-        rng = np.random.default_rng(0)
         for first in range(0, len(samples), config.batch_size):
-            batch = make_batch(samples[first : first + config.batch_size], rng)
+            batch = make_batch(samples[first : first + config.batch_size])
             mask, image, found = _answer(model, batch.to(fabric.device), fabric)
             masks.append(mask)
             images.append(image)

@@ -87,7 +87,7 @@ def test_resume_with_other_values_is_refused(whole_run):
 
 
 def test_nothing_to_resume_is_said(tiny_folder, tmp_path):
-    with pytest.raises(RunFolderError, match="no finished epoch"):
+    with pytest.raises(RunFolderError, match="holds no run to resume"):
         next(fit(_config(tiny_folder, tmp_path / "none"), resume=True))
 
 

@@ -94,16 +94,14 @@ def test_fields_are_made_only_where_a_loss_asks(touching, tmp_path):
     assert field_options(_config(tmp_path)) is None
     options = field_options(_config(tmp_path, ring_weight=0.1))
     assert options is not None
-    rng = np.random.default_rng(0)
-    assert make_batch([_sample(touching)], rng).fields is None
-    batch = make_batch([_sample(touching)], rng, fields=options)
+    assert make_batch([_sample(touching)]).fields is None
+    batch = make_batch([_sample(touching)], fields=options)
     assert batch.to(torch.device("cpu")).fields.ring.shape == (1, 1, 40, 60)
 
 
 def test_the_class_is_asked_of_one_object(touching):
     batch = make_batch(
-        [_sample(touching, pooled=touching == 2), _sample(touching)],
-        np.random.default_rng(0),
+        [_sample(touching, pooled=touching == 2), _sample(touching)]
     )
     assert (batch.object_mask[0, 0].numpy() == (touching == 2)).all()
     assert not batch.near_object[0, 0, :, :20].any()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from napari_segmoe.training.starting_weights import (
     find_encoder,
     load_starting_weights,
 )
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,16 @@ class Draws(Protocol):
 
     @property
     def rng(self) -> np.random.Generator:
-        """Draws what is not part of a sample."""
+        """Draws what is not part of a sample; the same numbers at each call."""
 
     def labelled(self) -> list[Sample]:
-        """Return this process's samples, with the user's further clicks."""
+        """Return this part's samples, with the user's further clicks."""
+
+    def share(self, items: Sequence[Item]) -> list[Item]:
+        """Return this part's share of a list for the whole step.
+
+        A step is shared out to processes and to the pieces of accumulation.
+        """
 
 
 class Recipe:
@@ -135,11 +144,11 @@ class Recipe:
 
     def make_batch(self, draws: Draws) -> Any:
         """Return what the step module's forward takes; it has ``to(device)``."""
-        return self.stack(draws.labelled(), draws.rng)
+        return self.stack(draws.labelled())
 
-    def stack(self, samples: Sequence[Sample], rng: np.random.Generator) -> Batch:
+    def stack(self, samples: Sequence[Sample]) -> Batch:
         """Return samples as tensors, with the fields that the losses ask for."""
-        return make_batch(samples, rng, fields=field_options(self.config))
+        return make_batch(samples, fields=field_options(self.config))
 
     def after_step(self, model: nn.Module, average: nn.Module) -> None:
         """Look at the network and its running average after each optimiser step."""

@@ -5,12 +5,16 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_segmoe.models.outputs import SegmentationOutput
+from napari_segmoe.models.outputs import SegmentationOutput, foreground_scores
 from napari_segmoe.training.batches import Batch
+from napari_segmoe.training.class_losses import image_class_loss
 from napari_segmoe.training.config import TrainingConfig
 from napari_segmoe.training.fields import field_losses
+from napari_segmoe.training.losses.class_overlap import (
+    class_cross_entropy,
+    class_dice_loss,
+)
 from napari_segmoe.training.losses.dice_cross_entropy import dice_cross_entropy
-from napari_segmoe.training.losses.focal_cross_entropy import focal_cross_entropy
 from napari_segmoe.training.recipes.object_classes import object_class_loss
 from napari_segmoe.training.recipes.recipe import Recipe
 from napari_segmoe.training.routing_usage import RoutingUsage
@@ -86,11 +90,7 @@ def supervised_losses(
         cost, found = field_losses(output, batch.fields, config)
         total, parts = total + cost, parts | found
     if output.class_logits is not None:
-        parts["class"] = focal_cross_entropy(
-            output.class_logits.float(),
-            batch.image_class,
-            smoothing=config.label_smoothing,
-        )
+        parts["class"] = image_class_loss(output.class_logits, batch, config)
         total = total + config.class_weight * parts["class"]
     objects = object_class_loss(model, output, batch, config)
     if objects is not None:
@@ -102,7 +102,17 @@ def supervised_losses(
 def _mask_loss(
     logits: Tensor, batch: Batch, config: TrainingConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the weighted sum, the Dice loss and the cross-entropy."""
-    dice, entropy = dice_cross_entropy(logits, batch.truth)
+    """Return the weighted sum, the Dice loss and the cross-entropy.
+
+    Of three channels or more, pixels' classes count; else what is object and what not.
+    """
+    classes = batch.truth_classes
+    if classes is None or logits.shape[1] < 3:
+        scores = foreground_scores(logits)
+        dice, entropy = dice_cross_entropy(scores, batch.truth, batch.counted)
+    else:
+        weights = None if batch.balance is None else batch.balance.pixels
+        dice = class_dice_loss(logits, classes)
+        entropy = class_cross_entropy(logits, classes, weights)
     total = config.dice_weight * dice + config.pixel_weight * entropy
     return total, dice, entropy

@@ -6,8 +6,8 @@ r"""Train the starter weights `nuclei`, calibrate them and ship them.
 
 The first trains on the train splits of both folders, from which validation is carved by
 group; the second chooses temperatures and thresholds on these validation parts and
-writes half-precision weights with their card and licence into the package. No test
-split is read.
+writes half-precision weights with their card into the package. No test split is
+read.
 
 Neither data set states a pixel size. MoNuSeg's tiles are at 40x, 0.25 um. The nuclei of
 the crops of BBBC038 are as wide (median of the images' medians 21 px against 23 px), so
@@ -29,6 +29,7 @@ from napari_segmoe.models.weights import load_weights, save_weights
 from napari_segmoe.training.calibration import calibrate
 from napari_segmoe.training.cases import read_case
 from napari_segmoe.training.config import TrainingConfig, load_config, make_config
+from napari_segmoe.training.domain_fit import fit_run_domain
 from napari_segmoe.training.engine import fit
 from napari_segmoe.training.image_scores import score_image
 from napari_segmoe.training.run_parts import RunPart, read_parts
@@ -125,13 +126,13 @@ def ship(run: Path) -> None:
     )
     network = WindowNetwork(model, card, choose_device("cpu"))
     choose_thresholds(network, parts)
-    card = calibrate(network, [item for part in parts for item in part.validation])
+    calibrate(network, [item for part in parts for item in part.validation])
+    card = fit_run_domain(network, config)
     target = Path(str(files("napari_segmoe") / "resources" / "weights"))
     path = target / f"{NAME}.safetensors"
     written = save_weights(path, model.to("cpu"), card, half=True)
-    (target / f"{NAME}.LICENSE.txt").write_text(licence_text(), encoding="utf-8")
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    for name in (*CHOICES, "refuse_below", "split"):
+    for name in (*CHOICES, "refuse_below", "split", "domain"):
         print(name, getattr(written, name))
 
 
@@ -163,21 +164,6 @@ def object_f1(network: WindowNetwork, parts: Iterable[RunPart]) -> float:
 def _image_f1(predictor: SegmentationPredictor, part: RunPart, item: DataItem) -> float:
     scores = score_image(predictor, read_case(item, part.folder.mask_kind))
     return scores.objects["object_f1"]
-
-
-def licence_text() -> str:
-    """Return the licence file of the weights."""
-    return "\n".join(
-        [
-            f"Licence of {NAME}.safetensors",
-            "",
-            LICENCE,
-            "",
-            "Not a medical device. The code of napari-segmoe has its own licence.",
-            "https://creativecommons.org/licenses/by-nc-sa/4.0/",
-            "",
-        ]
-    )
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ import typer
 from napari_segmoe import __version__
 from napari_segmoe.cli import console
 from napari_segmoe.cli.bench import bench
+from napari_segmoe.cli.clicks import clicks
 from napari_segmoe.cli.demo import demo
 from napari_segmoe.cli.doctor import doctor
+from napari_segmoe.cli.evaluate import evaluate
 from napari_segmoe.cli.explain import explain
 from napari_segmoe.cli.make_slide import make_slide
 from napari_segmoe.cli.models import models
-from napari_segmoe.cli.scoring import clicks, evaluate
 from napari_segmoe.cli.search import search
 from napari_segmoe.cli.segment import segment
 from napari_segmoe.cli.train import train

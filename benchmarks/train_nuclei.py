@@ -163,7 +163,7 @@ def object_f1(network: WindowNetwork, parts: Iterable[RunPart]) -> float:
 
 def _image_f1(predictor: SegmentationPredictor, part: RunPart, item: DataItem) -> float:
     scores = score_image(predictor, read_case(item, part.folder.mask_kind))
-    return scores.objects["object_f1"]
+    return scores.objects.f1
 
 
 if __name__ == "__main__":

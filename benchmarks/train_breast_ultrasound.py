@@ -18,6 +18,7 @@ from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.models.weights import load_weights, save_weights
 from napari_segmoe.training.calibration import calibrate
 from napari_segmoe.training.config import TrainingConfig, load_config, make_config
+from napari_segmoe.training.domain_fit import fit_run_domain
 from napari_segmoe.training.engine import fit
 from napari_segmoe.training.run_data import divide_items
 
@@ -88,7 +89,8 @@ def ship(data: Path, run: Path) -> None:
         }
     )
     network = WindowNetwork(model, card, choose_device("cpu"))
-    card = calibrate(network, validation)
+    calibrate(network, validation)
+    card = fit_run_domain(network, config)
     target = Path(str(files("napari_segmoe") / "resources" / "weights"))
     path = target / f"{NAME}.safetensors"
     written = save_weights(path, model.to("cpu"), card, half=True)
@@ -96,6 +98,7 @@ def ship(data: Path, run: Path) -> None:
     for name in ("image_temperature", "object_temperature", "empty_class_above"):
         print(name, getattr(written, name))
     print("refuse_below", written.refuse_below)
+    print("domain", written.domain)
 
 
 if __name__ == "__main__":

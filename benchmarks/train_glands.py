@@ -18,6 +18,7 @@ from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.models.weights import load_weights, save_weights
 from napari_segmoe.training.calibration import calibrate
 from napari_segmoe.training.config import TrainingConfig, load_config, make_config
+from napari_segmoe.training.domain_fit import fit_run_domain
 from napari_segmoe.training.engine import fit
 from napari_segmoe.training.run_data import describe_leak, divide_items
 
@@ -103,12 +104,13 @@ def ship(data: Path, run: Path) -> None:
         }
     )
     network = WindowNetwork(model, card, choose_device("cpu"))
-    card = calibrate(network, validation)
+    calibrate(network, validation)
+    card = fit_run_domain(network, config)
     target = Path(str(files("napari_segmoe") / "resources" / "weights"))
     path = target / f"{NAME}.safetensors"
     written = save_weights(path, model.to("cpu"), card, half=True)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    for name in ("object_temperature", "refuse_below", "split"):
+    for name in ("object_temperature", "refuse_below", "split", "domain"):
         print(name, getattr(written, name))
 
 

@@ -18,6 +18,7 @@ from napari_segmoe.inference.asked_image import AskedImage
 from napari_segmoe.inference.domain import why_unlike
 from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.inference.regions.engine import is_uniform
+from napari_segmoe.types import Prompts
 
 Block = tuple[int, int]
 
@@ -47,7 +48,7 @@ class Verdict:
         return self.score > self.limit
 
 
-def judge(network: WindowNetwork, image: AskedImage, window: Window) -> AskedImage:
+def judge(network: WindowNetwork, image: AskedImage, prompts: Prompts) -> AskedImage:
     """Return the image with its class withheld where it is unlike the training images.
 
     Parameters
@@ -56,12 +57,13 @@ def judge(network: WindowNetwork, image: AskedImage, window: Window) -> AskedIma
         Has the image; its weights may have no guard.
     image : AskedImage
         Remembers its verdicts.
-    window : Window
-        That of a question with prompts: its middle says which part is judged.
+    prompts : Prompts
+        Of a question, in the pixels in which the weights answer; the first says which
+        part is judged, so that further ones change nothing.
     """
     if image.withheld is not None or network.card.domain is None:
         return image
-    verdict = _verdict(network, image, _block_of(image, window, network.card.input_px))
+    verdict = _verdict(network, image, _block_of(image, prompts, network.card.input_px))
     return _apply(network, image, [] if verdict is None else [verdict])
 
 
@@ -161,15 +163,23 @@ def _apply(
     return replace(image, withheld=sentence)
 
 
-def _block_of(image: AskedImage, window: Window, input_px: int) -> Block:
+def _block_of(image: AskedImage, prompts: Prompts, input_px: int) -> Block:
     if image.scaled is None:
         return _WHOLE
-    middle = (window.y0 + window.side / 2, window.x0 + window.side / 2)
     place = []
-    for at, length in zip(middle, image.frame.shape, strict=True):
+    for at, length in zip(_first_of(prompts), image.frame.shape, strict=True):
         count = _count(length, input_px)
         place.append(int(np.clip(at * count / length, 0, count - 1)) // _WINDOWS)
     return place[0], place[1]
+
+
+def _first_of(prompts: Prompts) -> tuple[float, float]:
+    box = prompts.box
+    if box is not None:
+        return (box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2
+    if prompts.clicks:
+        return prompts.clicks[0].y, prompts.clicks[0].x
+    return prompts.strokes[0].points[0]
 
 
 def _starts(length: int, side: int) -> list[int]:

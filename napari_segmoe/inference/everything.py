@@ -18,6 +18,7 @@ from napari_segmoe.inference.classification import (
     object_masks,
 )
 from napari_segmoe.inference.closer_look import look_at_each
+from napari_segmoe.inference.domain_guard import judge_all
 from napari_segmoe.inference.network import WindowAnswer, WindowNetwork
 from napari_segmoe.inference.question import Question
 from napari_segmoe.inference.regions.engine import RegionAnswer, segment_tiles
@@ -62,7 +63,7 @@ def segment_whole(
     keep_distance : bool
         Whether the prediction holds the network's distance, where it has one.
     """
-    card, image = network.card, question.image
+    card, image = network.card, judge_all(network, question.image)
     classifier = AnswerClassifier(network)
     probability = network.enlarge(answer.probability, answer.window, image.shape)
     classes = classifier.classify_image(image, answer)
@@ -271,11 +272,18 @@ def _all_labels(
         card.smallest_object_fraction,
         distance=distance,
         neck=card.part_below,
+        probability=probability,
+        least_mean=card.keep_above,
     )
     if not 0 < labels.max() <= _FEW_OBJECTS:
         return probability, labels
     closer = look_at_each(network, question, probability, labels)
     mask = (closer > card.mask_threshold) & allowed
     return closer, label_objects(
-        mask, card.smallest_object_fraction, distance=distance, neck=card.part_below
+        mask,
+        card.smallest_object_fraction,
+        distance=distance,
+        neck=card.part_below,
+        probability=closer,
+        least_mean=card.keep_above,
     )

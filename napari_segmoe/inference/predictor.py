@@ -18,6 +18,7 @@ from napari_segmoe.inference.classification import (
     is_uncertain,
 )
 from napari_segmoe.inference.devices import choose_device
+from napari_segmoe.inference.domain_guard import judge, judge_all
 from napari_segmoe.inference.everything import (
     estimate_cost,
     run_to_end,
@@ -339,6 +340,7 @@ class SegmentationPredictor:
         image = self.asked_image()
         if image.scaled is None:
             return self._whole_steps(image, locked, keep_distance)
+        image = judge_all(self._network, image)
         return segment_windows(
             self._network, image, locked, keep_distance=keep_distance
         )
@@ -383,6 +385,7 @@ class SegmentationPredictor:
         if not found.own.mask.values.any():
             notes = (_NOTHING_HERE, *image.notes)
             return Prediction(mask, probability, labels, notes=notes)
+        image = judge(self._network, image, question.prompts)
         named = self._classifier.classify_objects(image, answer, [found.seen])
         described = describe_masks({1: found.own.mask}, named, image, card)
         classes = described[0].probabilities

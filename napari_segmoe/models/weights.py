@@ -14,7 +14,7 @@ from napari_segmoe.models.card import CARD_KEY, WeightsCard, read_card
 from napari_segmoe.models.network import SegmentationNetwork
 from napari_segmoe.models.registry import create_model
 
-_GUARD = "domain_guard."
+GUARD = "domain_guard."
 
 
 def save_weights(
@@ -99,11 +99,11 @@ def load_tensors(
         If a tensor is missing, unknown or of another shape.
     """
     own = model.state_dict()
-    guarded = any(name.startswith(_GUARD) for name in own)
+    guarded = any(name.startswith(GUARD) for name in own)
     tensors = {
         name: tensor
         for name, tensor in tensors.items()
-        if guarded or not name.startswith(_GUARD)
+        if guarded or not name.startswith(GUARD)
     }
     missing = sorted(
         name for name in own.keys() - tensors.keys() if "prompt_stem." not in name

@@ -1,6 +1,6 @@
 """Fit the domain guard of finished weights: what their training images look like."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from napari_segmoe.models.card import DomainCard, WeightsCard
 from napari_segmoe.models.domain_guard import DomainGuard
 from napari_segmoe.models.network import SegmentationNetwork
 from napari_segmoe.training.augmentation import augment_intensity
+from napari_segmoe.training.config import TrainingConfig
+from napari_segmoe.training.run_parts import read_parts
 from napari_segmoe.training.stain import augment_stain
 from napari_segmoe.types import Modality
 
@@ -26,6 +28,7 @@ COMPONENTS = 24
 FALSE_ALARMS = 0.05
 _FOLDS = 5
 _LEAST = 3
+_MOST_IMAGES = 400
 
 Rows = NDArray[np.float32]
 Change = Callable[[torch.Tensor], torch.Tensor]
@@ -36,6 +39,7 @@ def fit_domain(
     items: Sequence[DataItem],
     validation: Sequence[DataItem],
     *,
+    assumed_um: Mapping[str, float | None] | None = None,
     seed: int = 0,
     on_progress: Callable[[int], None] | None = None,
 ) -> WeightsCard:
@@ -49,7 +53,11 @@ def fit_domain(
     network : WindowNetwork
         Of weights that are final; no tensor of theirs changes.
     items, validation : sequence of DataItem
-        Training and validation images of the weights; masks are not read.
+        Training and validation images of the weights; masks are not read. Of more
+        than 400 training images some are taken, evenly.
+    assumed_um : mapping of str to float, optional
+        Pixel size of images that state none, by the item's name; by default the
+        card's.
     seed : int
         Draws augmentation and divides the training images into folds, by group.
     on_progress : callable, optional
@@ -67,13 +75,16 @@ def fit_domain(
     limit is the score that one in twenty of these exceeds: validation images as they
     are, and what training shows under guards that were fitted without its fold.
     """
-    train, unseen, done = [], [], 0
-    for part, kept in ((items, train), (validation, unseen)):
-        for item in part:
-            kept += _read(network, item, [seed, done], is_training=part is items)
-            done += 1
-            if on_progress is not None:
-                on_progress(done)
+    items = _some(items)
+    train: list[_Block] = []
+    unseen: list[_Block] = []
+    for done, item in enumerate((*items, *validation)):
+        is_training = done < len(items)
+        asked = show_item(network, item, (assumed_um or {}).get(item.name))
+        found = _read(network, asked, item, [seed, done], is_training=is_training)
+        (train if is_training else unseen).extend(found)
+        if on_progress is not None:
+            on_progress(done + 1)
     if len(train) < _LEAST:
         raise TrainingError(
             f"{len(train)} parts of the training images show anything; a domain guard"
@@ -98,10 +109,39 @@ def fit_domain(
     return network.card
 
 
-def show_item(network: WindowNetwork, item: DataItem) -> AskedImage:
+def fit_run_domain(network: WindowNetwork, config: TrainingConfig) -> WeightsCard:
+    """Fit the domain guard on the images of a run; see `fit_domain`.
+
+    Parameters
+    ----------
+    network : WindowNetwork
+        Of the run's weights.
+    config : TrainingConfig
+        The run's.
+    """
+    parts = read_parts(config)
+    assumed = {
+        item.name: part.spacing_um
+        for part in parts
+        for item in (*part.train, *part.validation)
+    }
+    return fit_domain(
+        network,
+        [item for part in parts for item in part.train],
+        [item for part in parts for item in part.validation],
+        assumed_um=assumed,
+        seed=config.seed,
+    )
+
+
+def show_item(
+    network: WindowNetwork, item: DataItem, assumed_um: float | None = None
+) -> AskedImage:
     """Give the network an image of a data folder, as scoring does; no mask is read."""
     image, card = read_image(item.image_path), network.card
     stated = stated_spacing_um(item)
+    if stated is None and image.spacing_um is None:
+        stated = assumed_um
     spacing = image.spacing_um if stated is None else (stated, stated)
     asked = ask_about(
         card, image.pixels, spacing if card.spacing_um else None, card.modality
@@ -119,10 +159,20 @@ class _Block:
     changed: tuple[Rows, ...]
 
 
+def _some(items: Sequence[DataItem]) -> list[DataItem]:
+    step = max(len(items) / _MOST_IMAGES, 1.0)
+    return [items[int(i * step)] for i in range(int(len(items) / step))]
+
+
 def _read(
-    network: WindowNetwork, item: DataItem, seed: list[int], *, is_training: bool
+    network: WindowNetwork,
+    asked: AskedImage,
+    item: DataItem,
+    seed: list[int],
+    *,
+    is_training: bool,
 ) -> Iterator[_Block]:
-    asked = show_item(network, item)
+    """Give the parts of the image that the network has."""
     rng = np.random.default_rng(seed)
     tissue = network.card.modality is Modality.HISTOLOGY
     augment = augment_stain if tissue else augment_intensity

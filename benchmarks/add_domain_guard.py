@@ -1,0 +1,80 @@
+r"""Fit the domain guard of shipped weights and add it to their file.
+
+    python benchmarks/add_domain_guard.py breast_ultrasound --data DATA/busi
+    python benchmarks/add_domain_guard.py glands --data DATA/glas
+
+Training and validation images are those that the card names (checked by their hash);
+no tensor of the network changes. `--ship` of the training scripts does the same.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from napari_segmoe.data.splits import split_hash
+from napari_segmoe.inference.devices import choose_device
+from napari_segmoe.inference.network import WindowNetwork
+from napari_segmoe.models.card import WeightsCard, find_weights
+from napari_segmoe.models.weights import GUARD, load_weights, save_weights
+from napari_segmoe.training.config import TrainingConfig
+from napari_segmoe.training.domain_fit import fit_run_domain
+from napari_segmoe.training.run_parts import read_parts
+
+
+def main() -> None:
+    """Fit, write and check."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights")
+    parser.add_argument("--data", type=Path, required=True, nargs="+")
+    options = parser.parse_args()
+    path = find_weights(options.weights)
+    before = load_file(path)
+    model, card = load_weights(path)
+    config = config_of(card, options.data)
+    if split_hash_of(config) != card.split["sha256"]:
+        raise SystemExit(f"{path.name} was not trained on {options.data}.")
+    network = WindowNetwork(model, card, choose_device("cpu"))
+    card = fit_run_domain(network, config)
+    half = all(value.dtype.itemsize == 2 for value in before.values() if value.ndim)
+    save_weights(path, model.to("cpu"), card, half=half)
+    after = load_file(path)
+    kept = {name for name in after if not name.startswith(GUARD)}
+    same = kept == {name for name in before if not name.startswith(GUARD)} and all(
+        bool((before[name] == after[name]).all()) for name in kept
+    )
+    if not same:
+        raise SystemExit("A tensor of the network changed.")
+    print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, {card.domain}")
+
+
+def config_of(card: WeightsCard, data: list[Path]) -> TrainingConfig:
+    """Return the settings that weights were trained with."""
+    known = {
+        name: value
+        for name, value in card.training.items()
+        if name in TrainingConfig.model_fields
+    }
+    return TrainingConfig(
+        **known, data=data[0], more_data=tuple(data[1:]), out=Path("unused")
+    )
+
+
+def split_hash_of(config: TrainingConfig) -> str:
+    """Return the hash of the images that a run trains and validates on."""
+    parts = read_parts(config)
+    return split_hash(
+        [
+            *(replace(item, split="train") for part in parts for item in part.train),
+            *(
+                replace(item, split="validation")
+                for part in parts
+                for item in part.validation
+            ),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -68,6 +68,8 @@ def label_objects(
     *,
     distance: NDArray[np.float32] | None = None,
     neck: float = NECK,
+    probability: NDArray[np.float32] | None = None,
+    least_mean: float = 0.0,
 ) -> NDArray[np.uint32]:
     """Return object ids, largest first; specks are dropped.
 
@@ -80,6 +82,10 @@ def label_objects(
         Predicted signed distance, positive inside; parts touching objects.
     neck : float
         Where it parts them; see `part_touching`.
+    probability : (H, W) float32, optional
+        By which doubtful objects are dropped.
+    least_mean : float
+        Those whose mean probability is below.
     """
     smallest_px = smallest_fraction * mask.size
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
@@ -88,6 +94,9 @@ def label_objects(
         count = int(labels.max())
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
+    if probability is not None and least_mean > 0:
+        sums = np.bincount(labels.ravel(), probability.ravel(), minlength=count + 1)
+        sizes[sums < least_mean * sizes] = 0
     order = [
         index
         for index in np.argsort(-sizes, kind="stable")

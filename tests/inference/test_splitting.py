@@ -136,3 +136,13 @@ def test_the_quick_look_never_overlooks_what_would_part(seed):
         parts = part_touching(mask.astype(np.int32), distance, smallest_px=0, neck=neck)
         if parts.max() > 1:
             assert may_be_several(mask, distance, neck=neck)
+
+
+def test_doubtful_objects_are_dropped_by_their_mean_probability():
+    mask = _disks((20, 20)) | _disks((20, 70))
+    probability = mask * np.float32(0.9)
+    probability[:, 45:] *= np.float32(2 / 3)
+    kept = label_objects(mask, 0.01, probability=probability, least_mean=0.7)
+    assert label_objects(mask, 0.01, probability=probability).max() == 2
+    assert kept.max() == 1
+    assert (kept[20, 20], kept[20, 70]) == (1, 0)

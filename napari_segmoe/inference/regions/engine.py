@@ -140,6 +140,7 @@ class _Region:
             smallest_px=self._card.smallest_object_fraction
             * self._lattice.window_px**2,
             neck=self._card.part_below,
+            least_mean=self._card.keep_above,
         )
         self._complete: deque[Component] = deque()
         self._probability = np.zeros(pixels.shape, np.uint8)
@@ -188,9 +189,13 @@ class _Region:
             distance=self._distance if self._options.keep_distance else None,
         )
 
+    def _number_next(self) -> None:
+        component = self._complete.popleft()
+        self._numbering.add(component, self._distance, self._probability)
+
     def _number(self) -> Iterator[None]:
         while self._complete:
-            self._numbering.add(self._complete.popleft(), self._distance)
+            self._number_next()
             yield
         yield from self._numbering.finish()
 
@@ -258,7 +263,7 @@ class _Region:
             try:
                 steps = [step for one in before for step in self._join(*one)]
                 while self._complete and not network.done():
-                    self._numbering.add(self._complete.popleft(), self._distance)
+                    self._number_next()
             finally:
                 self._computed = network.result()
         yield from steps

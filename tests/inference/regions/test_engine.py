@@ -65,6 +65,28 @@ def test_objects_are_numbered_by_size_and_each_is_connected(usual):
         assert ndimage.label(mask, np.ones((3, 3)))[1] == 1
 
 
+@pytest.mark.parametrize("with_distance", [True, False])
+def test_doubtful_objects_are_dropped_and_the_others_stay(tissue, with_distance):
+    """Every other disc is paler; a part is judged by itself."""
+    discs = [(y, x, 11, (90, 90, 90)) for y in (40, 110) for x in (40, 100)]
+    discs += [(40, 170, 12, (118, 118, 118)), (110, 170, 12, (118, 118, 118))]
+    discs += [(110, 190, 12, (60, 60, 60))]  # touches a pale one
+    image = Pixels(paint((150, 240), discs))
+    network = DarkNetwork(with_distance=with_distance)
+    before, _ = run(network, image)
+    means = ndimage.mean(
+        before.probability / 255, before.labels, range(1, before.labels.max() + 1)
+    )
+    network.card = network.card.model_copy(update={"keep_above": 0.7})
+    after, _ = run(network, image, chunk_px=50)
+    sure = 1 + np.flatnonzero(means >= 0.7)
+    assert 0 < len(sure) < before.labels.max()
+    assert after.labels.max() == len(sure)
+    expected = np.isin(before.labels, sure)
+    np.testing.assert_array_equal(after.labels > 0, expected)
+    assert set(after.scores) == set(range(1, len(sure) + 1))
+
+
 def test_an_image_of_one_window_is_segmented_as_without_tiles():
     discs = [(20, 20, 12, (150, 20, 60)), (38, 38, 14, (60, 20, 150))]
     tissue = paint((SIDE, SIDE), discs)

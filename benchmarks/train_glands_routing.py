@@ -1,10 +1,13 @@
-"""Train the starter weights `glands_routing`, calibrate them and ship them.
+r"""Train the starter weights `glands_routing`, calibrate them and ship them.
 
     python benchmarks/train_glands_routing.py --data DATA/glas --out RUN [--resume]
-    python benchmarks/train_glands_routing.py --data DATA/glas --out RUN --ship
+    python benchmarks/train_glands_routing.py --data DATA/glas --out NEXT \
+        --start-from RUN/plain_skips.safetensors
+    python benchmarks/train_glands_routing.py --data DATA/glas --out NEXT --ship
 
 The first trains in two stages on the train split, from which validation is carved by
-group; the second chooses temperatures and thresholds on that validation part and
+group; the second goes on with its first stage, the learning rate raised again; the
+third chooses temperatures and thresholds on that validation part and
 writes half-precision weights with their card into the package. The test split is not
 read.
 """
@@ -19,6 +22,7 @@ from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.models.weights import load_weights, save_weights
 from napari_segmoe.training.calibration import calibrate
 from napari_segmoe.training.config import TrainingConfig, load_config, make_config
+from napari_segmoe.training.domain_fit import fit_run_domain
 from napari_segmoe.training.engine import fit
 from napari_segmoe.training.run_data import describe_leak, divide_items
 
@@ -64,6 +68,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--start-from", default="", help="weights for the first stage")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--ship", action="store_true")
     options = parser.parse_args()
@@ -71,7 +76,11 @@ def main() -> None:
         ship(options.data, options.out)
         return
     config = make_config(
-        **SETTINGS, data=options.data, out=options.out, threads=options.threads
+        **SETTINGS,
+        data=options.data,
+        out=options.out,
+        threads=options.threads,
+        start_from=options.start_from,
     )
     for event in fit(config, resume=options.resume):
         if event["event"] != "progress":
@@ -95,12 +104,13 @@ def ship(data: Path, run: Path) -> None:
         }
     )
     network = WindowNetwork(model, card, choose_device("cpu"))
-    card = calibrate(network, validation)
+    calibrate(network, validation)
+    card = fit_run_domain(network, config)
     target = Path(str(files("napari_segmoe") / "resources" / "weights"))
     path = target / f"{NAME}.safetensors"
     written = save_weights(path, model.to("cpu"), card, half=True)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    for name in ("object_temperature", "refuse_below", "split"):
+    for name in ("object_temperature", "refuse_below", "split", "domain"):
         print(name, getattr(written, name))
 
 

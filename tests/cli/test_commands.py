@@ -118,6 +118,29 @@ def test_evaluate_shows_a_table(bright_folder, capsys):
     assert "segmentation.dice" in capsys.readouterr().out
 
 
+def test_evaluate_against_other_weights_compares_them(bright_folder, tmp_path, capsys):
+    out = tmp_path / "both.json"
+    command = ["evaluate", "--data", str(bright_folder), "--against", "other"]
+    command += ["--out", str(out), "--resamples", "20"]
+    assert run(command) == 0
+    shown = capsys.readouterr().out
+    assert "difference" in shown
+    assert "pooled object_f1" in shown
+    report = json.loads(out.read_text())
+    assert set(report["difference"]["dice"]) == {"mean", "low", "high", "p", "n"}
+    assert report["weights"]["n"] == report["against"]["n"] == 3
+
+
+def test_a_threshold_is_chosen_on_another_split_only(bright_folder, capsys):
+    command = ["evaluate", "--data", str(bright_folder), "--json", "--resamples", "20"]
+    assert run([*command, "--best-threshold-from", "train"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["threshold_from"]["split"] == "train"
+    assert report["threshold"] == report["threshold_from"]["threshold"] == 0.5
+    assert run([*command, "--best-threshold-from", "test"]) == 2
+    assert "scored images" in _stderr_sentence(capsys)
+
+
 def test_clicks_has_the_agreed_shape(bright_folder, tmp_path, capsys):
     command = ["clicks", "--data", str(bright_folder), "--json", "--limit", "2"]
     assert run(command) == 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_segmoe.data.images import image_size
+from napari_segmoe.data.mask_classes import read_class_names
 from napari_segmoe.data.masks import (
     MaskKind,
     agree_on_kind,
@@ -61,6 +62,9 @@ class DataFolder:
         Of m groups, n are on two sides of the published split; None without leak.
     notes : tuple of str
         What was assumed or left out, in whole sentences.
+    mask_classes : tuple of str
+        What the values 1, 2, ... of semantic masks are called; empty where the masks
+        are of another kind or nothing names them, see `data.mask_classes`.
     """
 
     path: Path
@@ -68,6 +72,7 @@ class DataFolder:
     mask_kind: MaskKind | None = None
     leaky_groups: tuple[int, int] | None = None
     notes: tuple[str, ...] = field(default=())
+    mask_classes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -104,6 +109,7 @@ def read_data_folder(
     *,
     classes: Sequence[str] | None = None,
     official_split: bool | None = None,
+    all_masks: bool = True,
 ) -> DataFolder:
     """Read a folder of images, masks and labels, and check that they fit.
 
@@ -117,6 +123,9 @@ def read_data_folder(
     official_split : bool, optional
         Whether the split was published by others, and is used as it is even where it
         leaks. None: it was, where a line of ``README.md`` begins "Official split".
+    all_masks : bool
+        False: images may lack a mask, and no mask is opened; `look_at_masks` then
+        checks those that are used.
 
     Raises
     ------
@@ -126,17 +135,33 @@ def read_data_folder(
         If a split that is not official has a group on two sides.
     """
     path = Path(path)
-    images = _list_images(path / "images")
+    images = list_images(path / "images")
     masks = _list_masks(path / "masks")
     items, notes = _read_items(path, images)
-    items = _attach_masks(items, masks)
+    items = _attach_masks(items, masks, every=all_masks)
     _check_classes(items, classes)
     leak = _check_leak(path, items, official_split)
-    kind = _find_kind(items)
-    if kind is not None:
-        _check_sizes(items)
-        notes = (*notes, f"Masks were taken as {kind.value}.")
-    return DataFolder(path, items, kind, leak, notes)
+    folder = DataFolder(path, items, None, leak, notes)
+    return look_at_masks(folder, items) if all_masks else folder
+
+
+def look_at_masks(folder: DataFolder, used: Sequence[DataItem]) -> DataFolder:
+    """Return the folder with the kind of the masks of ``used``, once they are checked.
+
+    Raises
+    ------
+    DataFolderError
+        If one cannot be read or has another size than its image.
+    """
+    kind = _find_kind(used)
+    if kind is None:
+        return folder
+    _check_sizes(used)
+    notes = (*folder.notes, f"Masks were taken as {kind.value}.")
+    names: tuple[str, ...] = ()
+    if kind is MaskKind.SEMANTIC:
+        names = read_class_names(folder.path, tuple(used[0].extra))
+    return replace(folder, mask_kind=kind, notes=notes, mask_classes=names)
 
 
 def stated_spacing_um(item: DataItem) -> float | None:
@@ -162,7 +187,7 @@ def stated_spacing_um(item: DataItem) -> float | None:
     return value
 
 
-def _list_images(folder: Path) -> dict[str, Path]:
+def list_images(folder: Path) -> dict[str, Path]:
     """Return images by file name, refusing two of one stem."""
     if not folder.is_dir():
         raise DataFolderError(
@@ -272,18 +297,18 @@ def _make_item(
 
 
 def _attach_masks(
-    items: tuple[DataItem, ...], masks: Mapping[str, Path]
+    items: tuple[DataItem, ...], masks: Mapping[str, Path], *, every: bool
 ) -> tuple[DataItem, ...]:
     if not masks:
         return items
     missing = [item for item in items if item.name not in masks]
-    if missing:
+    if missing and every:
         raise DataFolderError(
             f"{missing[0].image_path.name} has no mask masks/{missing[0].name}.png "
             f"({len(missing)} of {len(items)} images have none). Add the masks; an "
             "image without object needs one of zeros."
         )
-    return tuple(replace(item, mask_path=masks[item.name]) for item in items)
+    return tuple(replace(item, mask_path=masks.get(item.name)) for item in items)
 
 
 def _check_classes(items: Sequence[DataItem], classes: Sequence[str] | None) -> None:

@@ -98,6 +98,13 @@ class WeightsCard(BaseModel):
         description="Touching objects are parted where the predicted distance between"
         " them falls below this share of the lower one's largest.",
     )
+    keep_above: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Automatic mode: an object is kept where its mean probability is"
+        " at least this.",
+    )
     empty_class_above: float = Field(
         default=1.0,
         description="Automatic mode marks nothing above this empty-class probability.",

@@ -25,11 +25,12 @@ class WarpStrength:
     shift: float = 0.08
     elastic: float = 0.03
 
-    def times(self, factor: float) -> "WarpStrength":
-        """Return the strength with every reach multiplied."""
-        return WarpStrength(
-            **{name: getattr(self, name) * factor for name in self.__slots__}
-        )
+    def times(self, factor: float, *, keep_rotation: bool = False) -> "WarpStrength":
+        """Return the strength with every reach multiplied, but rotation if asked."""
+        reach = {name: getattr(self, name) * factor for name in self.__slots__}
+        if keep_rotation:
+            reach["rotation_deg"] = self.rotation_deg
+        return WarpStrength(**reach)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,6 +162,34 @@ def augment_intensity(image: Tensor, rng: np.random.Generator) -> Tensor:
     if rng.random() < 0.25:
         image = blur(image, float(rng.uniform(0.5, 1.2)))
     if rng.random() < 0.25:
+        noise = torch.randn(image.shape[1:], generator=generator)
+        image = image + float(rng.uniform(0.01, 0.05)) * noise
+    return (image * valid).clamp(0, 1)
+
+
+def augment_scan(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Change gain, contrast, attenuation, speckle and sharpness of a tomography scan.
+
+    As `augment_intensity`, with more speckle, which scanners average away or do not,
+    and shadows of vessels; (C, H, W) in 0..1.
+    """
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    valid = (image.amax(dim=0, keepdim=True) > 0).float()
+    if rng.random() < 0.7:
+        image = image.clamp_min(1e-4) ** float(np.exp(rng.uniform(-0.35, 0.35)))
+        image = image * float(rng.uniform(0.75, 1.35))
+    if rng.random() < 0.3:
+        ramp = torch.linspace(-1, 1, image.shape[1])[None, :, None]
+        image = image * torch.exp(float(rng.normal(0, 0.25)) * ramp)
+    if rng.random() < 0.3:
+        across = torch.linspace(-1, 1, image.shape[2])[None, None, :]
+        away = (across - float(rng.uniform(-1, 1))) / float(rng.uniform(0.02, 0.1))
+        image = image * (1 - float(rng.uniform(0.1, 0.5)) * torch.exp(-(away**2)))
+    if rng.random() < 0.5:
+        image = image * _speckle(image.shape[1:], rng, generator)
+    if rng.random() < 0.3:
+        image = blur(image, float(rng.uniform(0.4, 1.2)))
+    if rng.random() < 0.3:
         noise = torch.randn(image.shape[1:], generator=generator)
         image = image + float(rng.uniform(0.01, 0.05)) * noise
     return (image * valid).clamp(0, 1)

@@ -5,9 +5,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from napari_segmoe.errors import ConfigError
+from napari_segmoe.models.genotypes import (
+    list_genotypes,
+    load_genotype,
+    parse_genotype,
+)
 from napari_segmoe.types import Modality
 
 Positive = Annotated[float, Field(gt=0)]
@@ -32,6 +44,13 @@ class RecipeName(StrEnum):
 
 
 _MASK_RECIPES = (RecipeName.SUPERVISED, RecipeName.TWO_STAGE)
+
+
+class ClassLoss(StrEnum):
+    """Loss of the image head: one class an image, or several at once."""
+
+    FOCAL = "focal"
+    MULTI_LABEL = "multi_label"
 
 
 class TrainingConfig(BaseModel):
@@ -65,6 +84,16 @@ class TrainingConfig(BaseModel):
     )
     unlabelled: Path | None = Field(
         None, description="More images, without masks, for semi_supervised."
+    )
+    mask_classes: tuple[str, ...] = Field(
+        (), description="Names of the masks' values 1, 2, ...; empty: the folder's."
+    )
+    merge_classes: dict[str, str] = Field(
+        default_factory=dict,
+        description="Mask class: what it counts as (or 'background', 'unknown').",
+    )
+    rare_below: float = Field(
+        0.0, ge=0, le=1, description="Repeat images of rarer mask classes; 0: none."
     )
     empty_class: str | None = Field(
         None, description="Image class without objects, e.g. normal."
@@ -118,6 +147,12 @@ class TrainingConfig(BaseModel):
     )
     segmentation_weight: float = Field(0.8, ge=0, description="Paper: 0.80.")
     class_weight: float = Field(0.2, ge=0, description="Paper: 0.20.")
+    class_loss: ClassLoss = Field(
+        ClassLoss.FOCAL, description="multi_label: mask classes in an image."
+    )
+    mask_class_weight: float = Field(
+        0.5, ge=0, description="Dice and cross-entropy of the masks' classes."
+    )
     object_class_weight: float = Field(0.1, ge=0, description="Region head.")
     false_positive_weight: float = Field(0.3, ge=0, description="Tversky alpha.")
     false_negative_weight: float = Field(0.7, ge=0, description="Tversky beta.")
@@ -207,6 +242,18 @@ class TrainingConfig(BaseModel):
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0: as torch sees fit.")
     seed: int = 0
+
+    @field_validator("model_options")
+    @classmethod
+    def _put_genotype_in_place(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Read a genotype's file, so that weights can be loaded without it."""
+        choice = options.get("genotype")
+        if choice is None or choice in list_genotypes():
+            return options
+        found = parse_genotype(choice) if isinstance(choice, dict) else None
+        genotype = (found or load_genotype(choice)).without_trace()
+        content = genotype.model_dump(mode="json", exclude={"trace"})
+        return {**options, "genotype": content}
 
     @model_validator(mode="before")
     @classmethod

@@ -25,6 +25,7 @@ from napari_segmoe.training.recipes.recipe import Recipe, Stage
 from napari_segmoe.training.run_data import RunData, load_run_data
 from napari_segmoe.training.run_folder import RunFolder
 from napari_segmoe.training.run_state import Progress
+from napari_segmoe.training.semantic_validation import validate_classes
 from napari_segmoe.training.spaced_validation import validate_spaced
 from napari_segmoe.training.stepping import Losses, Stepper, say_what_is_inexact
 from napari_segmoe.training.validation import validate
@@ -258,6 +259,8 @@ class _Run:
         figures: dict[str, float] = {}
         if self.fabric.is_global_zero:
             look = validate if self.config.spacing_um is None else validate_spaced
+            if self.data.mask_classes and self.config.spacing_um is None:
+                look = validate_classes
             figures = look(
                 self.average.average,
                 self.data.validation,

@@ -5,10 +5,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from napari_segmoe.data.mask_classes import MaskClasses
 from napari_segmoe.data.splits import DataItem, split_hash
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.prompt_stem import PROMPT_CHANNELS
-from napari_segmoe.training.config import TrainingConfig
+from napari_segmoe.training.class_balance import (
+    ClassBalance,
+    balance_classes,
+    repeat_rare,
+)
+from napari_segmoe.training.config import ClassLoss, RecipeName, TrainingConfig
+from napari_segmoe.training.run_classes import describe_merges, find_run_classes
 from napari_segmoe.training.run_parts import (
     RunPart,
     assumed_spacing_um,
@@ -17,11 +24,19 @@ from napari_segmoe.training.run_parts import (
     describe_leaks,
     divide_items,
     read_parts,
+    read_unlabelled,
 )
 from napari_segmoe.training.sources import Source, load_sources
 from napari_segmoe.training.spaced_sources import load_spaced_sources
+from napari_segmoe.training.unlabelled_images import load_unlabelled
 
 __all__ = ["RunData", "describe_leak", "divide_items", "load_run_data"]
+
+
+_NOT_IN_CARDS = {
+    *("data", "more_data", "unlabelled", "labelled_list"),
+    *("out", "title", "licence"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +45,9 @@ class RunData:
 
     ``classes`` are those of the image head, ``object_classes`` those of the region
     head (all but the empty class); ``described`` is the card's entry of the data.
+    ``unlabelled`` are training images whose masks were not opened; only
+    semi_supervised loads them. ``mask_classes`` are those that the masks tell apart,
+    and ``balance`` their weights.
     """
 
     train: tuple[Source, ...]
@@ -39,6 +57,9 @@ class RunData:
     split: dict[str, Any]
     notes: tuple[str, ...]
     described: dict[str, Any]
+    unlabelled: tuple[Source, ...] = ()
+    mask_classes: tuple[str, ...] = ()
+    balance: ClassBalance | None = None
 
     def card(
         self,
@@ -55,6 +76,9 @@ class RunData:
             options=options,
             classes=self.classes,
             object_classes=self.object_classes,
+            mask_classes=self.mask_classes,
+            merged_classes=config.merge_classes if self.mask_classes else {},
+            multi_label=bool(self.classes) and config.class_loss == "multi_label",
             empty_class=config.empty_class,
             modality=config.modality,
             organ=config.organ,
@@ -65,9 +89,7 @@ class RunData:
             seed=config.seed,
             data=self.described,
             split=self.split,
-            training=config.model_dump(
-                mode="json", exclude={"data", "more_data", "out", "title", "licence"}
-            ),
+            training=config.model_dump(mode="json", exclude=_NOT_IN_CARDS),
             metrics={"validation": validation} if validation else {},
             licence=config.licence,
         )
@@ -84,24 +106,43 @@ def load_run_data(config: TrainingConfig) -> RunData:
         If a folder is unusable or leaves nothing to train or validate on.
     """
     parts = read_parts(config)
+    more = read_unlabelled(config)
+    bare = parts if more is None else (*parts, more)
     train = tuple(item for part in parts for item in part.train)
     validation = tuple(item for part in parts for item in part.validation)
     classes = _classes([*train, *validation])
     object_classes = tuple(name for name in classes if name != config.empty_class)
+    found = find_run_classes(parts, config)
+    if found.names:
+        object_classes = found.names
+    image_classes = classes
+    if found.names and config.class_loss is ClassLoss.MULTI_LABEL:
+        classes = found.names
     if not config.image_head:
-        classes = ()
+        classes = image_classes = ()
     if not config.object_head:
         object_classes = ()
-    loads = [_loader(part, config, classes, object_classes) for part in parts]
+    known = image_classes if image_classes == classes else ()
+    loads = [
+        _loader(part, config, known, object_classes, meaning)
+        for part, meaning in zip(parts, found.of_parts, strict=True)
+    ]
     pairs = tuple(zip(parts, loads, strict=True))
+    train_sources = tuple(one for part, load in pairs for one in load(part.train))
     return RunData(
-        train=tuple(one for part, load in pairs for one in load(part.train)),
+        train=repeat_rare(train_sources, config.rare_below),
         validation=tuple(one for part, load in pairs for one in load(part.validation)),
         classes=classes,
         object_classes=object_classes if len(object_classes) > 1 else (),
         split=_describe_split(train, validation, config) | describe_leaks(parts),
-        notes=tuple(note for part in parts for note in _notes(part, len(parts) > 1)),
-        described=describe_data(parts),
+        notes=(
+            *(note for part in parts for note in _notes(part, len(parts) > 1)),
+            *describe_merges(config),
+        ),
+        described=describe_data(bare),
+        unlabelled=_load_unlabelled(bare, config),
+        mask_classes=found.names,
+        balance=balance_classes(train_sources),
     )
 
 
@@ -110,9 +151,15 @@ def _loader(
     config: TrainingConfig,
     classes: tuple[str, ...],
     object_classes: tuple[str, ...],
+    mask_classes: MaskClasses | None,
 ) -> Callable[[Sequence[DataItem]], tuple[Source, ...]]:
     if config.spacing_um is None:
-        return partial(load_sources, classes=classes, object_classes=object_classes)
+        return partial(
+            load_sources,
+            classes=classes,
+            object_classes=object_classes,
+            mask_classes=mask_classes,
+        )
     return partial(
         load_spaced_sources,
         classes=classes,
@@ -120,6 +167,19 @@ def _loader(
         spacing_um=config.spacing_um,
         data_spacing_um=part.spacing_um,
         kind=part.folder.mask_kind,
+        mask_classes=mask_classes,
+    )
+
+
+def _load_unlabelled(
+    parts: Sequence[RunPart], config: TrainingConfig
+) -> tuple[Source, ...]:
+    if config.recipe is not RecipeName.SEMI_SUPERVISED:
+        return ()
+    return tuple(
+        source
+        for part in parts
+        for source in load_unlabelled(part.unlabelled, config, part.spacing_um)
     )
 
 

@@ -1,5 +1,6 @@
 """Samples as functions of (seed, epoch, index): warp, question and first prompt."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from napari_segmoe.data.click_simulation import (
     next_click,
     simulate_stroke,
 )
+from napari_segmoe.data.mask_classes import IGNORED
 from napari_segmoe.data.prompt_maps import draw_prompts
 from napari_segmoe.training.augmentation import (
     Warp,
@@ -26,6 +28,7 @@ from napari_segmoe.types import Box, Click, Prompts, Stroke
 
 _NO_CLASS = -1
 _ZOOM = 1.4
+_LEAST_CLASSIFIED_PX = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +53,11 @@ class Sample:
         The one object whose class is asked for; None: all of ``truth``.
     pools_truth : bool
         Whether the region head pools the truth, not the prediction.
+    classes : (n, n) uint8 or None
+        Class of each pixel of ``truth``, from 1; 255 where it is not known. None:
+        the masks tell no classes.
+    present : (C,) bool or None
+        Which classes there are in the view, marked or not.
     """
 
     image: Tensor
@@ -61,6 +69,8 @@ class Sample:
     ids: NDArray[np.int32] | None = None
     pooled: NDArray[np.bool_] | None = None
     pools_truth: bool = False
+    classes: NDArray[np.uint8] | None = None
+    present: NDArray[np.bool_] | None = None
 
     def maps(self) -> NDArray[np.float32]:
         """Return the prompt maps, (5, n, n)."""
@@ -93,6 +103,7 @@ class SampleOptions:
     prompt_share: float
     background_share: float
     strength: WarpStrength = field(default_factory=WarpStrength)
+    augment: Callable[[Tensor, np.random.Generator], Tensor] = augment_intensity
 
 
 def draw_sample(
@@ -113,25 +124,32 @@ def draw_sample(
 
 def plain_sample(source: Source, *, output_px: int) -> Sample:
     """Return the whole image, not augmented, without prompt."""
+    return plain_view(source, output_px=output_px)[0]
+
+
+def plain_view(source: Source, *, output_px: int) -> tuple[Sample, NDArray[np.integer]]:
+    """Return the whole image, not augmented, without prompt, and its objects' ids."""
     warp = plain_warp(centre_yx=source.centre_yx, side=source.side, output_px=output_px)
     image, ids = _read(source, warp, source.side, output_px)
-    return Sample(
+    sample = Sample(
         image, ids > 0, Prompts(), None, source.image_class, source.object_class
     )
+    return with_classes(sample, source, ids), ids
 
 
 def _automatic_sample(
     source: Source, rng: np.random.Generator, options: SampleOptions
 ) -> Sample:
     image, ids = _warped(source, rng, options, source.centre_yx, source.side)
-    return Sample(
-        augment_intensity(image, rng),
+    sample = Sample(
+        options.augment(image, rng),
         ids > 0,
         Prompts(),
         None,
         source.image_class,
         source.object_class if ids.any() else _NO_CLASS,
     )
+    return ask_for_one(with_classes(sample, source, ids), source, ids, rng)
 
 
 def _background_sample(
@@ -143,15 +161,16 @@ def _background_sample(
     clicks = () if click is None else (click,)
     truth = np.zeros(ids.shape, bool) if clicks else ids > 0
     known = source.image_class if not source.objects or not clicks else _NO_CLASS
-    return Sample(
-        augment_intensity(image, rng), truth, Prompts(clicks), None, known, _NO_CLASS
+    sample = Sample(
+        options.augment(image, rng), truth, Prompts(clicks), None, known, _NO_CLASS
     )
+    return with_classes(sample, source, ids)
 
 
 def _object_sample(
     source: Source, rng: np.random.Generator, options: SampleOptions
 ) -> Sample:
-    chosen: ObjectBox = source.objects[rng.integers(len(source.objects))]
+    chosen = choose_object(source, rng)
     zoomed = rng.random() < 0.5
     centre, side = source.centre_yx, source.side
     if zoomed:
@@ -168,14 +187,62 @@ def _object_sample(
         click = next_click(previous > 0.5, truth, rng=rng)
         if click is not None:
             prompts = replace(prompts, clicks=(*prompts.clicks, click))
-    return Sample(
-        augment_intensity(image, rng),
+    sample = Sample(
+        options.augment(image, rng),
         truth,
         prompts,
         previous,
         source.image_class,
-        source.object_class,
+        chosen.class_number if source.mask_classes else source.object_class,
     )
+    return with_classes(sample, source, ids)
+
+
+def choose_object(source: Source, rng: np.random.Generator) -> ObjectBox:
+    """Draw an object; where masks tell classes, first a class and then one of it."""
+    objects = source.objects
+    if source.mask_classes:
+        numbers = sorted({one.class_number for one in objects})
+        number = numbers[rng.integers(len(numbers))]
+        objects = tuple(one for one in objects if one.class_number == number)
+    return objects[rng.integers(len(objects))]
+
+
+def with_classes(sample: Sample, source: Source, ids: NDArray[np.integer]) -> Sample:
+    """Return a sample with the classes of its pixels, where the masks tell them.
+
+    Parameters
+    ----------
+    ids : (n, n) integers
+        All objects in the view, marked or not.
+    """
+    if not source.mask_classes:
+        return sample
+    numbers = source.class_of_id[ids]
+    present = np.zeros(source.mask_classes, bool)
+    present[np.unique(numbers[ids > 0]) - 1] = True
+    wanted = np.where(sample.truth | (numbers == IGNORED), numbers, 0).astype(np.uint8)
+    return replace(sample, classes=wanted, present=present)
+
+
+def ask_for_one(
+    sample: Sample, source: Source, ids: NDArray[np.integer], rng: np.random.Generator
+) -> Sample:
+    """Return a sample that asks for the class of one object of many.
+
+    A class is drawn first, then an object of it. Samples of masks without classes stay
+    as they are.
+    """
+    if not source.mask_classes or not sample.truth.any():
+        return sample
+    numbers, areas = np.unique(ids[ids > 0], return_counts=True)
+    numbers = numbers[areas >= min(_LEAST_CLASSIFIED_PX, areas.max())]
+    classes = source.class_of_id[numbers]
+    known = np.unique(classes)
+    numbers = numbers[classes == known[rng.integers(len(known))]]
+    chosen = numbers[rng.integers(len(numbers))]
+    number = int(source.class_of_id[chosen]) - 1
+    return replace(sample, pooled=ids == chosen, object_class=number)
 
 
 def _first_prompts(truth: NDArray[np.bool_], rng: np.random.Generator) -> Prompts:
@@ -236,7 +303,7 @@ def _warped(
     options: SampleOptions,
     centre: tuple[float, float],
     side: float,
-) -> tuple[Tensor, NDArray[np.uint8]]:
+) -> tuple[Tensor, NDArray[np.integer]]:
     warp = random_warp(
         rng,
         centre_yx=centre,
@@ -249,14 +316,31 @@ def _warped(
 
 def _read(
     source: Source, warp: Warp, side: float, output_px: int
-) -> tuple[Tensor, NDArray[np.uint8]]:
+) -> tuple[Tensor, NDArray[np.integer]]:
     level = source.level_for(side, output_px)
     scale = source.scale_yx(level)
     image = warp.read(source.levels[level].float() / 255, scale_yx=scale)
-    ids = np.zeros((output_px, output_px), np.uint8)
-    for found in source.objects:
-        one = (source.labels[level] == found.id).float()[None]
-        ids[warp.read(one, scale_yx=scale)[0].numpy() > 0.5] = found.id
+    ids: NDArray[np.integer] = np.zeros((output_px, output_px), np.uint8)
+    if source.mask_classes:
+        ids = _nearest_ids(source.labels[level], warp, scale)
+    else:
+        for found in source.objects:
+            one = (source.labels[level] == found.id).float()[None]
+            ids[warp.read(one, scale_yx=scale)[0].numpy() > 0.5] = found.id
     if image.shape[0] == 1:
         image = image.expand(3, -1, -1)
     return image.contiguous(), ids
+
+
+def _nearest_ids(
+    labels: Tensor, warp: Warp, scale_yx: tuple[float, float]
+) -> NDArray[np.int32]:
+    """Return ids under a warp, background outside; one look for any number of them."""
+    rows, columns = (
+        np.floor((axis + 0.5) * scale).astype(np.intp)
+        for axis, scale in zip(warp.source_yx, scale_yx, strict=True)
+    )
+    height, width = labels.shape
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    found = labels.numpy()[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    return np.where(inside, found, 0).astype(np.int32)

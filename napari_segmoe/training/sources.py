@@ -1,6 +1,6 @@
 """Training images held in memory at a few resolutions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,21 +11,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_segmoe.data.images import read_image
-from napari_segmoe.data.masks import read_mask
+from napari_segmoe.data.mask_classes import IGNORED, MaskClasses
+from napari_segmoe.data.masks import MaskKind, read_mask
 from napari_segmoe.data.splits import DataItem
 from napari_segmoe.errors import DataFolderError
 
 _LONGEST_SIDES = (640, 420, 290)
 _SMALLEST_LESION_PX = 30
+IGNORED_ID = -1
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectBox:
-    """One object of a source: its id and box, in full-resolution pixels."""
+    """One object of a source: its id and box, in full-resolution pixels.
+
+    ``class_number`` counts from 0; -1 where the masks tell no classes.
+    """
 
     id: int
     centre_yx: tuple[float, float]
     side: float
+    class_number: int = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,13 +48,16 @@ class Source:
         Finest first.
     labels : tuple of (h, w) uint8 tensors
         Object ids at the same resolutions; 0 is background. With a pixel size: one
-        int32 tensor, at full resolution.
+        int32 tensor, at full resolution. Of masks of classes: int32, -1 where
+        nothing is known.
     objects : tuple of ObjectBox
         One an object.
     image_class, object_class : int
         Numbers in the card's lists; -1 where there is none.
     spacing_um : float or None
         Full-resolution pixel size, where samples are drawn at a pixel size.
+    mask_classes : int
+        How many classes the masks tell apart; 0 where objects have none of their own.
     """
 
     name: str
@@ -59,6 +68,16 @@ class Source:
     image_class: int
     object_class: int
     spacing_um: float | None = None
+    mask_classes: int = 0
+
+    @property
+    def class_of_id(self) -> NDArray[np.uint8]:
+        """Class of each object id, from 1; 0 of background, last 255 of id -1."""
+        table = np.zeros(max((one.id for one in self.objects), default=0) + 2, np.uint8)
+        for one in self.objects:
+            table[one.id] = one.class_number + 1
+        table[IGNORED_ID] = IGNORED
+        return table
 
     @property
     def side(self) -> float:
@@ -89,9 +108,13 @@ def load_sources(
     *,
     classes: Sequence[str],
     object_classes: Sequence[str],
+    mask_classes: MaskClasses | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> tuple[Source, ...]:
     """Read images and masks into memory.
+
+    With ``mask_classes`` the masks' values are classes: connected pieces of each are
+    objects of their own.
 
     Raises
     ------
@@ -100,30 +123,40 @@ def load_sources(
     """
     sources = []
     for number, item in enumerate(items, start=1):
-        sources.append(_load(item, classes, object_classes))
+        sources.append(_load(item, classes, object_classes, mask_classes))
         if on_progress is not None:
             on_progress(number)
     return tuple(sources)
 
 
 def _load(
-    item: DataItem, classes: Sequence[str], object_classes: Sequence[str]
+    item: DataItem,
+    classes: Sequence[str],
+    object_classes: Sequence[str],
+    mask_classes: MaskClasses | None,
 ) -> Source:
     pixels = read_image(item.image_path).pixels
     if item.mask_path is None:
         raise DataFolderError(f"{item.name} has no mask, so nothing is learnt from it.")
-    mask = read_mask(item.mask_path, pixels.shape[:2]).labels > 0
-    ids = _label_objects(mask)
+    shape = pixels.shape[:2]
+    class_of_id: dict[int, int] = {}
+    ids: NDArray[np.integer]
+    if mask_classes is None:
+        ids = _label_objects(read_mask(item.mask_path, shape).labels > 0)
+    else:
+        read = read_mask(item.mask_path, shape, kind=MaskKind.SEMANTIC)
+        ids, class_of_id = label_class_objects(mask_classes.number(read.labels))
     image_class, object_class = class_numbers(item, classes, object_classes)
-    images = _image_levels(pixels)
+    images = image_levels(pixels)
     return Source(
         name=item.name,
         shape=(pixels.shape[0], pixels.shape[1]),
         levels=images,
         labels=tuple(_resize_labels(ids, level.shape[-2:]) for level in images),
-        objects=tuple(object_boxes(ids)),
+        objects=tuple(object_boxes(ids, class_of_id)),
         image_class=image_class,
         object_class=object_class,
+        mask_classes=0 if mask_classes is None else len(mask_classes.names),
     )
 
 
@@ -161,22 +194,55 @@ def _label_objects(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return kept
 
 
-def object_boxes(ids: NDArray[np.integer]) -> list[ObjectBox]:
-    """Return one box an object id."""
+def label_class_objects(
+    numbers: NDArray[np.uint8],
+) -> tuple[NDArray[np.int32], dict[int, int]]:
+    """Return ids of the connected pieces of each class, and each id's class from 0.
+
+    Parameters
+    ----------
+    numbers : (H, W) uint8
+        Class of each pixel, from 1; 255 where it is not known.
+
+    Returns
+    -------
+    (H, W) int32, dict
+        -1 where nothing is known, and on specks below 30 px.
+    """
+    ids = np.where(numbers == IGNORED, IGNORED_ID, 0).astype(np.int32)
+    classes: dict[int, int] = {}
+    for number in np.unique(numbers[(numbers > 0) & (numbers != IGNORED)]).tolist():
+        pieces = label(numbers == number)
+        for region in regionprops(pieces):
+            where = pieces[region.slice] == region.label
+            if region.area < _SMALLEST_LESION_PX:
+                ids[region.slice][where] = IGNORED_ID
+                continue
+            classes[len(classes) + 1] = number - 1
+            ids[region.slice][where] = len(classes)
+    return ids, classes
+
+
+def object_boxes(
+    ids: NDArray[np.integer], class_of_id: Mapping[int, int] | None = None
+) -> list[ObjectBox]:
+    """Return one box an object id, with its class where there is one."""
     boxes = []
-    for region in regionprops(ids):
+    for region in regionprops(np.maximum(ids, 0)):
         y0, x0, y1, x1 = region.bbox
         boxes.append(
             ObjectBox(
                 id=region.label,
                 centre_yx=((y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2),
                 side=float(max(y1 - y0, x1 - x0)),
+                class_number=(class_of_id or {}).get(region.label, -1),
             )
         )
     return boxes
 
 
-def _image_levels(pixels: NDArray[np.uint8]) -> tuple[Tensor, ...]:
+def image_levels(pixels: NDArray[np.uint8]) -> tuple[Tensor, ...]:
+    """Return an image, (C, h, w) uint8, at up to three sizes, finest first."""
     if pixels.ndim == 2:
         image = torch.from_numpy(pixels.copy())[None]
     else:
@@ -193,8 +259,9 @@ def _image_levels(pixels: NDArray[np.uint8]) -> tuple[Tensor, ...]:
     return tuple(levels)
 
 
-def _resize_labels(ids: NDArray[np.uint8], size: torch.Size) -> Tensor:
-    labels = torch.from_numpy(ids)[None, None].float()
-    return F.interpolate(labels, size=tuple(size), mode="nearest-exact")[0, 0].to(
-        torch.uint8
+def _resize_labels(ids: NDArray[np.integer], size: torch.Size) -> Tensor:
+    labels = torch.from_numpy(ids)
+    resized = F.interpolate(
+        labels[None, None].float(), size=tuple(size), mode="nearest-exact"
     )
+    return resized[0, 0].to(labels.dtype)

@@ -18,12 +18,19 @@ from napari_segmoe.data.click_simulation import (
 from napari_segmoe.training.augmentation import (
     Warp,
     WarpStrength,
-    augment_intensity,
     plain_warp,
     random_warp,
 )
+from napari_segmoe.training.augmentation_presets import augmentation_for
 from napari_segmoe.training.config import TrainingConfig
-from napari_segmoe.training.samples import Sample, loose_box, spoil
+from napari_segmoe.training.samples import (
+    Sample,
+    ask_for_one,
+    choose_object,
+    loose_box,
+    spoil,
+    with_classes,
+)
 from napari_segmoe.training.scanner import add_glass, augment_section
 from napari_segmoe.training.sources import ObjectBox, Source
 from napari_segmoe.training.stain import augment_stain
@@ -77,14 +84,14 @@ class SpacedOptions:
 def spaced_options(config: TrainingConfig) -> SpacedOptions:
     """Return the options of a run: histology turns anyhow and changes its stain."""
     tissue = config.modality is Modality.HISTOLOGY
-    reach = WarpStrength().times(config.warp_reach)
+    found = augmentation_for(config.modality, reach=config.warp_reach)
     return SpacedOptions(
         output_px=config.input_px,
         spacing_um=config.spacing_um or 1.0,
         prompt_share=config.prompt_share,
         background_share=config.background_share,
-        strength=_TISSUE if tissue else replace(reach, scale=0.0),
-        augment=_augment(config) if tissue else augment_intensity,
+        strength=_TISSUE if tissue else replace(found.strength, scale=0.0),
+        augment=_augment(config) if tissue else found.intensity,
         largest_zoom=config.largest_zoom,
         glass_share=_GLASS_SHARE if tissue and config.scanner_augmentation else 0.0,
     )
@@ -229,16 +236,17 @@ def _automatic_sample(
     pooled = None
     if numbers.size:
         pooled = ids == numbers[rng.integers(numbers.size)]
-    return Sample(
+    sample = Sample(
         options.augment(image, rng),
         ids > 0,
         Prompts(),
         None,
         source.image_class,
         _NO_CLASS if pooled is None else source.object_class,
-        ids=ids,
+        ids=np.maximum(ids, 0),
         pooled=pooled,
     )
+    return ask_for_one(with_classes(sample, source, ids), source, ids, rng)
 
 
 def _background_sample(
@@ -253,7 +261,7 @@ def _background_sample(
     click = background_click(ids > 0, rng, min_distance_px=6, allowed=allowed)
     if click is None:
         return _automatic_sample(source, rng, options)
-    return Sample(
+    sample = Sample(
         options.augment(image, rng),
         np.zeros(ids.shape, bool),
         Prompts((click,)),
@@ -261,12 +269,13 @@ def _background_sample(
         _NO_CLASS,
         _NO_CLASS,
     )
+    return with_classes(sample, source, ids)
 
 
 def _object_sample(
     source: Source, rng: np.random.Generator, options: SpacedOptions
 ) -> Sample:
-    chosen: ObjectBox = source.objects[rng.integers(len(source.objects))]
+    chosen: ObjectBox = choose_object(source, rng)
     kind = rng.random()
     side = side_of(source, output_px=options.output_px, spacing_um=options.spacing_um)
     place = _random_pixel(source, chosen, rng)
@@ -288,14 +297,15 @@ def _object_sample(
         click = next_click(previous > 0.5, truth, rng=rng)
         if click is not None:
             prompts = replace(prompts, clicks=(*prompts.clicks, click))
-    return Sample(
+    sample = Sample(
         options.augment(image, rng),
         truth,
         prompts,
         previous,
         _NO_CLASS,
-        source.object_class,
+        chosen.class_number if source.mask_classes else source.object_class,
     )
+    return with_classes(sample, source, ids)
 
 
 def _prompts(

@@ -1,6 +1,7 @@
 """Training images with a pixel size: ids as they are, and a level near that size."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,12 +10,18 @@ from torch import Tensor
 
 from napari_segmoe.data.folder import stated_spacing_um
 from napari_segmoe.data.images import read_image
+from napari_segmoe.data.mask_classes import MaskClasses
 from napari_segmoe.data.masks import MaskKind, read_mask
 from napari_segmoe.data.slides.resampling import resample
 from napari_segmoe.data.splits import DataItem
 from napari_segmoe.errors import ConfigError, DataFolderError
 from napari_segmoe.training.cases import true_objects
-from napari_segmoe.training.sources import Source, class_numbers, object_boxes
+from napari_segmoe.training.sources import (
+    Source,
+    class_numbers,
+    label_class_objects,
+    object_boxes,
+)
 
 _FINER = 1.6  # so that zooming in by 1.25 still reads real pixels
 
@@ -27,6 +34,7 @@ def load_spaced_sources(
     spacing_um: float,
     data_spacing_um: float | None,
     kind: MaskKind | None = None,
+    mask_classes: MaskClasses | None = None,
 ) -> tuple[Source, ...]:
     """Read images and masks into memory, at up to two pixel sizes.
 
@@ -43,6 +51,8 @@ def load_spaced_sources(
     kind : MaskKind or None
         What the folder's masks stand for; instances keep their ids, of others each
         connected piece is an object.
+    mask_classes : MaskClasses or None
+        What the masks' values mean, where they are classes.
 
     Raises
     ------
@@ -53,12 +63,20 @@ def load_spaced_sources(
     """
     sources = []
     for item in items:
-        found = _spacing_of(item, data_spacing_um)
-        sources.append(_load(item, classes, object_classes, spacing_um, found, kind))
+        found = spacing_of(item, data_spacing_um)
+        one = _load(item, classes, object_classes, spacing_um, found)
+        sources.append(_with_objects(one, item, kind, mask_classes))
     return tuple(sources)
 
 
-def _spacing_of(item: DataItem, data_spacing_um: float | None) -> float:
+def spacing_of(item: DataItem, data_spacing_um: float | None) -> float:
+    """Return an image's pixel size: what its row states, else ``data_spacing_um``.
+
+    Raises
+    ------
+    ConfigError
+        If there is neither.
+    """
     found = stated_spacing_um(item) or data_spacing_um
     if found is None:
         raise ConfigError(
@@ -74,27 +92,45 @@ def _load(
     object_classes: Sequence[str],
     wanted_um: float,
     found_um: float,
-    kind: MaskKind | None,
 ) -> Source:
+    """Return an image whose objects are not read yet."""
     pixels = read_image(item.image_path).pixels
-    if item.mask_path is None:
-        raise DataFolderError(f"{item.name} has no mask, so nothing is learnt from it.")
-    mask = read_mask(item.mask_path, pixels.shape[:2], kind=kind)
-    ids = true_objects(mask).astype(np.int32)
     image_class, object_class = class_numbers(item, classes, object_classes)
     return Source(
         name=item.name,
         shape=(pixels.shape[0], pixels.shape[1]),
-        levels=_levels(pixels, wanted_um / found_um),
-        labels=(torch.from_numpy(ids),),
-        objects=tuple(object_boxes(ids)),
+        levels=spaced_levels(pixels, wanted_um / found_um),
+        labels=(),
+        objects=(),
         image_class=image_class,
         object_class=object_class,
         spacing_um=found_um,
     )
 
 
-def _levels(pixels: NDArray[np.uint8], step: float) -> tuple[Tensor, ...]:
+def _with_objects(
+    source: Source,
+    item: DataItem,
+    kind: MaskKind | None,
+    mask_classes: MaskClasses | None,
+) -> Source:
+    if item.mask_path is None:
+        raise DataFolderError(f"{item.name} has no mask, so nothing is learnt from it.")
+    mask = read_mask(item.mask_path, source.shape, kind=kind)
+    class_of_id: dict[int, int] = {}
+    if mask_classes is None:
+        ids = true_objects(mask).astype(np.int32)
+    else:
+        ids, class_of_id = label_class_objects(mask_classes.number(mask.labels))
+    return replace(
+        source,
+        labels=(torch.from_numpy(ids),),
+        objects=tuple(object_boxes(ids, class_of_id)),
+        mask_classes=0 if mask_classes is None else len(mask_classes.names),
+    )
+
+
+def spaced_levels(pixels: NDArray[np.uint8], step: float) -> tuple[Tensor, ...]:
     """Return the image 1.6 times finer than samples, or as it is, and at their size."""
     finer = step / _FINER
     steps = [finer if finer > 1.05 else 1.0]

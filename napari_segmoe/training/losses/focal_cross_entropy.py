@@ -7,7 +7,12 @@ IGNORED = -1
 
 
 def focal_cross_entropy(
-    logits: Tensor, target: Tensor, *, gamma: float = 2.0, smoothing: float = 0.0
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 2.0,
+    smoothing: float = 0.0,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Return the mean of (1 - p_t)^gamma * CE over rows whose target counts.
 
@@ -21,6 +26,8 @@ def focal_cross_entropy(
         Focus; the paper's 2.
     smoothing : float
         Share of the target spread over all classes; 0 is the paper's.
+    weights : Tensor, (C,), or None
+        Factor of a row by its class; the mean stays one over rows.
 
     Returns
     -------
@@ -49,4 +56,5 @@ def focal_cross_entropy(
         scores, wanted, reduction="none", label_smoothing=smoothing
     )
     right = scores.softmax(dim=1).gather(1, wanted[:, None])[:, 0]
-    return ((1 - right).pow(gamma) * entropy).mean()
+    focal = (1 - right).pow(gamma) * entropy
+    return (focal if weights is None else focal * weights[wanted]).mean()

@@ -7,10 +7,10 @@ from torch.nn import functional as F
 
 from napari_segmoe.models.outputs import foreground_scores
 from napari_segmoe.training.batches import Batch
+from napari_segmoe.training.class_losses import class_mask_loss, image_class_loss
 from napari_segmoe.training.config import TrainingConfig
 from napari_segmoe.training.fields import field_losses
 from napari_segmoe.training.losses.boundary import boundary_loss
-from napari_segmoe.training.losses.focal_cross_entropy import focal_cross_entropy
 from napari_segmoe.training.losses.focal_tversky import focal_tversky_loss
 from napari_segmoe.training.losses.texture import texture_loss
 from napari_segmoe.training.recipes.object_classes import object_class_loss
@@ -63,25 +63,24 @@ class MultitaskStep(nn.Module):
         if self.usage is not None:
             self.usage.add(output.routing)
         logits = output.foreground
-        probability = logits.sigmoid()
-        parts = self._mask_losses(logits, probability, batch.truth)
+        parts = self._mask_losses(logits, batch)
         config = self.config
         total = config.segmentation_weight * parts["segmentation"]
         if config.expert_weight and output.auxiliary:
             own = foreground_scores(output.auxiliary[0])
-            losses = self._mask_losses(own, own.sigmoid(), batch.truth)
+            losses = self._mask_losses(own, batch)
             parts["expert"] = losses["segmentation"]
             share = config.segmentation_weight * config.expert_weight
             total = total + share * parts["expert"]
+        classes = class_mask_loss(output.logits, batch)
+        if classes is not None:
+            parts["mask_classes"] = classes
+            total = total + config.mask_class_weight * classes
         if batch.fields is not None:
             cost, found = field_losses(output, batch.fields, config)
             total, parts = total + cost, parts | found
         if output.class_logits is not None:
-            parts["class"] = focal_cross_entropy(
-                output.class_logits.float(),
-                batch.image_class,
-                smoothing=config.label_smoothing,
-            )
+            parts["class"] = image_class_loss(output.class_logits, batch, config)
             total = total + config.class_weight * parts["class"]
         objects = object_class_loss(self.model, output, batch, config)
         if objects is not None:
@@ -89,10 +88,11 @@ class MultitaskStep(nn.Module):
             total = total + config.object_class_weight * objects
         return {"loss": total, **parts}
 
-    def _mask_losses(
-        self, logits: Tensor, probability: Tensor, truth: Tensor
-    ) -> dict[str, Tensor]:
-        config = self.config
+    def _mask_losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        config, truth, counted = self.config, batch.truth, batch.counted
+        probability = logits.sigmoid()
+        if counted is not None:  # what is not known is right as it is
+            probability = probability * counted
         parts = {
             "tversky": focal_tversky_loss(
                 probability,
@@ -110,6 +110,8 @@ class MultitaskStep(nn.Module):
             + config.texture_weight * parts["texture"]
         )
         if config.cross_entropy_weight:
-            parts["cross_entropy"] = F.binary_cross_entropy_with_logits(logits, truth)
+            parts["cross_entropy"] = F.binary_cross_entropy_with_logits(
+                logits, truth, weight=counted
+            )
             total = total + config.cross_entropy_weight * parts["cross_entropy"]
         return {"segmentation": total, **parts}

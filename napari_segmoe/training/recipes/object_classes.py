@@ -27,5 +27,8 @@ def object_class_loss(
     mask = torch.where(pooled, batch.object_mask, guess)
     scores = model.classify_region(output, mask)  # type: ignore[operator]
     return focal_cross_entropy(
-        scores.float(), batch.object_class, smoothing=config.label_smoothing
+        scores.float(),
+        batch.object_class,
+        smoothing=config.label_smoothing,
+        weights=None if batch.balance is None else batch.balance.images,
     )

@@ -19,7 +19,6 @@ from napari_segmoe.training.starting_weights import (
     load_starting_weights,
 )
 
-
 Item = TypeVar("Item")
 
 
@@ -89,6 +88,7 @@ class Recipe:
         """Return the options of `create_model` in a stage; the card holds them too."""
         config, data = self.config, self.data
         return {
+            **({"classes": 1 + len(data.mask_classes)} if data.mask_classes else {}),
             "image_classes": (len(data.classes) or 2) if config.image_head else 0,
             "object_classes": len(data.object_classes),
             "prompts": True,
@@ -148,7 +148,9 @@ class Recipe:
 
     def stack(self, samples: Sequence[Sample]) -> Batch:
         """Return samples as tensors, with the fields that the losses ask for."""
-        return make_batch(samples, fields=field_options(self.config))
+        return make_batch(
+            samples, fields=field_options(self.config), balance=self.data.balance
+        )
 
     def after_step(self, model: nn.Module, average: nn.Module) -> None:
         """Look at the network and its running average after each optimiser step."""

@@ -34,6 +34,22 @@ _STRIDE = 32
 
 
 @dataclass(frozen=True, slots=True)
+class _Parts:
+    """The dropout, and which of the paper's parts are built: all, but to compare."""
+
+    dropout: float
+    fusion: bool
+    interaction: bool
+    weighing: bool
+
+    def __post_init__(self) -> None:
+        if self.weighing and not self.interaction:
+            raise ModelOptionError(
+                "UPA weighs what TIM changes: weighing=True needs interaction=True."
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class _Widths:
     """All widths of one preset.
 
@@ -67,7 +83,7 @@ class DecoderLevel(nn.Module):
         channels: int,
         source_channels: int,
         widths: _Widths,
-        dropout: float,
+        parts: _Parts,
     ) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(
@@ -78,15 +94,18 @@ class DecoderLevel(nn.Module):
             channels + skip_channels,
             channels,
             attention=False,
+            fusion=parts.fusion,
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(parts.dropout)
         self.class_vector = nn.Linear(source_channels, widths.task)
-        self.interaction = TaskInteraction(channels, widths.task)
-        self.weighing = UncertaintyProxyAttention()
+        self.interaction = (
+            TaskInteraction(channels, widths.task) if parts.interaction else None
+        )
+        self.weighing = UncertaintyProxyAttention() if parts.weighing else None
 
     def forward(
         self, deeper: Tensor, skip: Tensor, source: Tensor, *, explain: bool = False
-    ) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
         """Return the level's map, its class vector, UPA weights and traces.
 
         Parameters
@@ -100,27 +119,30 @@ class DecoderLevel(nn.Module):
         Returns
         -------
         tuple
-            (B, c, h, w), (B, task), (B, 2) and what explanations are made of.
+            (B, c, h, w), (B, task), (B, 2) or None, and what explanations are made
+            of.
         """
         up = self.up(deeper)  # (B, c, h, w)
         gated, attention = self.gate(skip, up)
         fused, scales = self.block(torch.cat([up, gated], dim=1))
         base = self.dropout(fused)  # (B, c, h, w)
         vector = F.relu(self.class_vector(source.mean(dim=(2, 3))))  # (B, task)
+        traces = {"attention": attention} if explain else {}
+        if explain and scales is not None:
+            traces["scales"] = scales
+        if self.interaction is None:
+            return base, vector, None, traces
         enhanced, enhanced_vector = self.interaction(base, vector)
+        change = enhanced - base
+        if explain:
+            traces["change"] = change.float().norm(dim=1, keepdim=True)  # (B, 1, h, w)
+            traces["variance"] = spatial_variance(enhanced)  # (B, 1, h, w)
+        if self.weighing is None:
+            return enhanced, enhanced_vector, None, traces
         weights = self.weighing(enhanced, enhanced_vector)  # (B, 2)
         map_weight = weights[:, 0, None, None, None].to(base.dtype)
-        change = enhanced - base
         final = base + map_weight * change  # Eq. (8)
         final_vector = vector + weights[:, 1:] * (enhanced_vector - vector)
-        if not explain:
-            return final, final_vector, weights, {}
-        traces = {
-            "attention": attention,
-            "change": change.float().norm(dim=1, keepdim=True),  # (B, 1, h, w)
-            "variance": spatial_variance(enhanced),  # (B, 1, h, w)
-            "scales": scales,
-        }
         return final, final_vector, weights, traces
 
 
@@ -141,6 +163,8 @@ class DecoderInteractionNet(SegmentationNetwork):
         Classes of the region head; 0 builds none.
     prompts : bool
         Whether a prompt stem is attached.
+    parts : _Parts
+        Dropout, and which of HMSF, TIM and UPA are built.
     """
 
     def __init__(
@@ -153,7 +177,7 @@ class DecoderInteractionNet(SegmentationNetwork):
         image_classes: int,
         object_classes: int,
         prompts: bool,
-        dropout: float,
+        parts: _Parts,
     ) -> None:
         super().__init__(
             in_channels=in_channels,
@@ -167,9 +191,10 @@ class DecoderInteractionNet(SegmentationNetwork):
             for have, want in zip(encoder.tap_channels, widths.taps, strict=True)
         )
         self.encoder_blocks = nn.ModuleList(
-            ResidualBlock(width, width, attention=True) for width in widths.taps
+            ResidualBlock(width, width, attention=True, fusion=parts.fusion)
+            for width in widths.taps
         )
-        self.levels = nn.ModuleList(_decoder_levels(widths, dropout))
+        self.levels = nn.ModuleList(_decoder_levels(widths, parts))
         self.head = _mask_head(widths, classes)
         joined = sum(widths.taps[1:]) + 4 * widths.task
         self.embed = nn.Sequential(
@@ -226,7 +251,8 @@ class DecoderInteractionNet(SegmentationNetwork):
             )
             vectors.append(vector)
             decoded.append(deeper)
-            routing.append(_routing(number, weights))
+            if weights is not None:
+                routing.append(_routing(number, weights))
             traces |= {f"{key}/D{number}": value for key, value in found.items()}
         logits = self.head(deeper)[..., :height, :width]  # (B, K, H, W)
         pooled = [block_map.mean(dim=(2, 3)) for block_map in maps[1:]]
@@ -249,7 +275,7 @@ def _squeeze(have: int, want: int) -> nn.Module:
     )
 
 
-def _decoder_levels(widths: _Widths, dropout: float) -> Sequence[DecoderLevel]:
+def _decoder_levels(widths: _Widths, parts: _Parts) -> Sequence[DecoderLevel]:
     deeper = (widths.taps[4], *widths.decoder[:3])
     return [
         DecoderLevel(
@@ -258,7 +284,7 @@ def _decoder_levels(widths: _Widths, dropout: float) -> Sequence[DecoderLevel]:
             channels=widths.decoder[number],
             source_channels=widths.taps[4 - number],
             widths=widths,
-            dropout=dropout,
+            parts=parts,
         )
         for number in range(4)
     ]
@@ -276,8 +302,12 @@ def _mask_head(widths: _Widths, classes: int) -> nn.Sequential:
     )
 
 
-def _scales_of_encoder(scales: Sequence[Tensor]) -> dict[str, Tensor]:
-    return {f"scales/E{number}": one for number, one in enumerate(scales, start=1)}
+def _scales_of_encoder(scales: Sequence[Tensor | None]) -> dict[str, Tensor]:
+    return {
+        f"scales/E{number}": one
+        for number, one in enumerate(scales, start=1)
+        if one is not None
+    }
 
 
 def _routing(number: int, weights: Tensor) -> Routing:
@@ -297,8 +327,15 @@ def decoder_interaction(
     image_classes: int = 3,
     object_classes: int = 0,
     prompts: bool = False,
+    fusion: bool = True,
+    interaction: bool = True,
+    weighing: bool = True,
 ) -> nn.Module:
-    """Build the paper's network on EfficientNet-B4 (57.4 M parameters; for GPUs)."""
+    """Build the paper's network on EfficientNet-B4 (57.4 M parameters; for GPUs).
+
+    ``fusion`` (HMSF), ``interaction`` (TIM) and ``weighing`` (UPA, which needs TIM)
+    leave these parts out for comparison.
+    """
     widths = _Widths(
         taps=(144, 192, 336, 960, 1792),
         decoder=(384, 192, 96, 48),
@@ -314,7 +351,7 @@ def decoder_interaction(
         image_classes=image_classes,
         object_classes=object_classes,
         prompts=prompts,
-        dropout=0.3,
+        parts=_Parts(0.3, fusion, interaction, weighing),
     )
 
 
@@ -326,10 +363,14 @@ def decoder_interaction_lite(
     image_classes: int = 3,
     object_classes: int = 2,
     prompts: bool = True,
+    fusion: bool = True,
+    interaction: bool = True,
+    weighing: bool = True,
 ) -> nn.Module:
     """Build the same topology on EfficientNet-Lite0, for a click on two CPU cores.
 
-    The taps are squeezed by 1x1 convolutions, the widths shrunk; nothing is left out.
+    The taps are squeezed by 1x1 convolutions, the widths shrunk; nothing is left out
+    but where options, as in `decoder_interaction`, say so.
     """
     widths = _Widths(
         taps=(24, 40, 80, 160, 216),
@@ -346,5 +387,5 @@ def decoder_interaction_lite(
         image_classes=image_classes,
         object_classes=object_classes,
         prompts=prompts,
-        dropout=0.1,
+        parts=_Parts(0.1, fusion, interaction, weighing),
     )

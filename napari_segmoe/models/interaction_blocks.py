@@ -111,7 +111,10 @@ class DualPathAttention(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two separable convolutions, HMSF, optional attention, and a shortcut."""
+    """Two separable convolutions, HMSF, optional attention, and a shortcut.
+
+    Without ``fusion``, for comparison, HMSF is left out.
+    """
 
     def __init__(
         self,
@@ -119,13 +122,14 @@ class ResidualBlock(nn.Module):
         channels: int,
         *,
         attention: bool,
+        fusion: bool = True,
     ) -> None:
         super().__init__()
         self.first = SeparableConv(in_channels, channels)
         self.first_norm = nn.BatchNorm2d(channels)
         self.second = SeparableConv(channels, channels)
         self.second_norm = nn.BatchNorm2d(channels)
-        self.fusion = MultiScaleFusion(channels)
+        self.fusion = MultiScaleFusion(channels) if fusion else None
         self.attention = DualPathAttention(channels) if attention else nn.Identity()
         self.shortcut = (
             nn.Identity()
@@ -133,12 +137,15 @@ class ResidualBlock(nn.Module):
             else nn.Conv2d(in_channels, channels, 1)
         )
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return (B, channels, h, w) for (B, in_channels, h, w), and HMSF's weights."""
         y = self.first_norm(F.relu(self.first(x)))
         y = self.second_norm(self.second(y))
-        alpha = self.fusion.weigh(y)  # (B, 3)
-        y = self.attention(self.fusion(y, alpha))
+        alpha = None
+        if self.fusion is not None:
+            alpha = self.fusion.weigh(y)  # (B, 3)
+            y = self.fusion(y, alpha)
+        y = self.attention(y)
         return F.relu(y + self.shortcut(x)), alpha
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from napari_segmoe.errors import ModelOptionError
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.interaction_blocks import (
     MultiScaleFusion,
@@ -197,3 +198,45 @@ def test_weights_of_a_trained_network_do_not_move_in_use():
     before = weighing.running_variance.clone()
     weighing(torch.rand(2, 4, 5, 5), torch.rand(2, 6))
     assert torch.equal(weighing.running_variance, before)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "absent", "stages"),
+    [
+        ({"weighing": False}, "UncertaintyProxyAttention", 0),
+        ({"weighing": False, "interaction": False}, "TaskInteraction", 0),
+        ({"fusion": False}, "MultiScaleFusion", 4),
+    ],
+)
+def test_parts_can_be_left_out_for_comparison(left_out, absent, stages):
+    model = create_model("decoder_interaction_lite", **left_out).eval()
+    assert not any(type(part).__name__ == absent for part in model.modules())
+    output = model(torch.rand(1, 3, 64, 64), explain=True)
+    assert len(output.routing) == stages
+    assert output.logits.shape == (1, 1, 64, 64)
+    output.logits.sum().backward()
+    scales = [key for key in output.traces if key.startswith("scales/")]
+    assert len(scales) == (0 if "fusion" in left_out else 9)
+
+
+def test_without_upa_the_enhanced_map_is_taken_whole():
+    torch.manual_seed(0)
+    whole = create_model("decoder_interaction_lite").eval()
+    torch.manual_seed(0)
+    alone = create_model("decoder_interaction_lite", weighing=False).eval()
+    alone.load_state_dict(whole.state_dict(), strict=False)
+    for level in whole.levels:
+        level.weighing.out.weight.data.zero_()
+        level.weighing.out.bias.data = torch.tensor([0.0, 0.0])
+    image = torch.rand(1, 3, 64, 64)
+    half = whole(image).logits
+    taken = alone(image).logits
+    assert not torch.allclose(half, taken)
+    for level in whole.levels:  # Eq. (8) with a weight of one for both tasks
+        level.weighing.forward = lambda decoded, _vector: torch.ones(len(decoded), 2)
+    torch.testing.assert_close(whole(image).logits, taken)
+
+
+def test_upa_alone_is_refused():
+    with pytest.raises(ModelOptionError, match="UPA weighs what TIM changes"):
+        create_model("decoder_interaction_lite", interaction=False)

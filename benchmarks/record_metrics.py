@@ -15,7 +15,11 @@ from napari_segmoe.models.card import find_weights, read_card
 from napari_segmoe.models.weights import replace_card
 
 _SEGMENTATION = ("dice", "iou", "hd95")
-_OBJECTS = ("object_f1", "object_dice")  # where weights are made for many objects
+# where weights are made for many objects
+_OBJECTS = (
+    *("object_f1", "object_dice", "rq", "boundary_f1"),
+    *("distance_sign", "distance_rank"),
+)
 
 
 def main() -> None:
@@ -30,7 +34,9 @@ def main() -> None:
     evaluation = _read(options.evaluate)
     test = _summary(evaluation, _read(options.clicks))
     if card.spacing_um is not None:
-        test |= {name: evaluation["segmentation"][name] for name in _OBJECTS}
+        known = evaluation["segmentation"]
+        test |= {name: known[name] for name in _OBJECTS if name in known}
+        test["object_f1_pooled"] = evaluation["pooled"]["object_f1"]
     if evaluation.get("leaky_groups"):
         test["leaky_groups"] = evaluation["leaky_groups"]
     metrics = {name: value for name, value in card.metrics.items() if name != "test"}

@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_segmoe.cli.overlay import draw_overlay
-from napari_segmoe.cli.sheet_panels import (
+from napari_segmoe.cli.sheet_panels import draw_map_panel, draw_matrix
+from napari_segmoe.data.page_layout import (
     GREY,
     PANEL_PX,
     SMALL,
     TEXT,
     TITLE,
-    draw_map_panel,
-    draw_matrix,
     draw_rule,
     place_beside,
     stack,

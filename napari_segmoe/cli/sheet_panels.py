@@ -1,11 +1,10 @@
 """The pieces of a contact sheet: text, pictures, maps with colour bars, matrices."""
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from napari_segmoe.cli.colormaps import (
@@ -14,36 +13,21 @@ from napari_segmoe.cli.colormaps import (
     colour_values,
     is_diverging,
 )
+from napari_segmoe.data.page_layout import (
+    GREY,
+    INK,
+    PANEL_PX,
+    PAPER,
+    SMALL,
+    TEXT,
+    TITLE,
+    font_of,
+    stack,
+    write_text,
+)
 from napari_segmoe.types import Explanation, Mask
 
-PANEL_PX = 300
-INK, GREY, FAINT = (26, 26, 30), (92, 92, 100), (206, 206, 212)
-_PAPER = (255, 255, 255)
 _BAR_PX, _CHIP_PX, _CELL_PX = 12, 14, 40
-TITLE, TEXT, SMALL = 19, 16, 15
-
-
-@cache
-def font_of(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's own font; nothing need be installed."""
-    return ImageFont.load_default(size=size)
-
-
-def write_text(
-    text: str,
-    *,
-    size: int,
-    width: int,
-    colour: tuple[int, int, int] = INK,
-) -> Image.Image:
-    """Return a picture of text, wrapped at words to a width."""
-    font, step = font_of(size), round(size * 1.35)
-    lines = _wrap(text, width, size)
-    picture = Image.new("RGB", (width, step * len(lines)), _PAPER)
-    draw = ImageDraw.Draw(picture)
-    for number, line in enumerate(lines):
-        draw.text((0, number * step), line, fill=colour, font=font)
-    return picture
 
 
 def draw_map_panel(one: Explanation, outline: Mask) -> Image.Image:
@@ -96,8 +80,8 @@ def fit_picture(
     # A dark line around a white one is seen on any colour.
     drawn[ndimage.binary_dilation(inside) & ~inside] = INK
     if not dark_line:
-        drawn[inside & ~ndimage.binary_erosion(inside, border_value=1)] = _PAPER
-    canvas = Image.new("RGB", (side, size[1]), _PAPER)
+        drawn[inside & ~ndimage.binary_erosion(inside, border_value=1)] = PAPER
+    canvas = Image.new("RGB", (side, size[1]), PAPER)
     canvas.paste(Image.fromarray(drawn), ((side - size[0]) // 2, 0))
     return canvas
 
@@ -110,7 +94,7 @@ def draw_matrix(one: Explanation) -> Image.Image:
     margin = int(max(font.getlength(name) for name in one.row_labels)) + 16
     rows, columns = one.values.shape
     size = (margin + columns * cell + 1, (rows + 1) * _CELL_PX + 1)
-    picture = Image.new("RGB", size, _PAPER)
+    picture = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(picture)
     colours = colour_values(one.values, one.value_range, one.colormap)
     for column, name in enumerate(one.labels):
@@ -123,39 +107,11 @@ def draw_matrix(one: Explanation) -> Image.Image:
             left = margin + column * cell
             red, green, blue = (int(part) for part in colours[row, column])
             box = (left, top, left + cell, top + _CELL_PX)
-            draw.rectangle(box, fill=(red, green, blue), outline=_PAPER, width=2)
+            draw.rectangle(box, fill=(red, green, blue), outline=PAPER, width=2)
             dark = 0.3 * red + 0.6 * green + 0.1 * blue < 140
             number = f"{one.values[row, column]:.2f}"
-            _centre(draw, number, (left + cell / 2, middle), _PAPER if dark else INK)
+            _centre(draw, number, (left + cell / 2, middle), PAPER if dark else INK)
     return picture
-
-
-def stack(pictures: Sequence[Image.Image], *, gap: int) -> Image.Image:
-    """Return pictures below each other, flush left."""
-    width = max(one.width for one in pictures)
-    height = sum(one.height for one in pictures) + gap * (len(pictures) - 1)
-    page = Image.new("RGB", (width, height), _PAPER)
-    top = 0
-    for one in pictures:
-        page.paste(one, (0, top))
-        top += one.height + gap
-    return page
-
-
-def place_beside(pictures: Sequence[Image.Image], *, gap: int) -> Image.Image:
-    """Return pictures beside each other, flush at the top."""
-    width = sum(one.width for one in pictures) + gap * (len(pictures) - 1)
-    page = Image.new("RGB", (width, max(one.height for one in pictures)), _PAPER)
-    left = 0
-    for one in pictures:
-        page.paste(one, (left, 0))
-        left += one.width + gap
-    return page
-
-
-def draw_rule(width: int) -> Image.Image:
-    """Return a thin line."""
-    return Image.new("RGB", (width, 2), FAINT)
 
 
 def draw_legend(entries: Sequence[tuple[str, tuple[int, int, int]]]) -> Image.Image:
@@ -168,7 +124,7 @@ def draw_legend(entries: Sequence[tuple[str, tuple[int, int, int]]]) -> Image.Im
             left, top = 0, top + step
         places.append((left, top))
         left += width
-    picture = Image.new("RGB", (PANEL_PX, top + step), _PAPER)
+    picture = Image.new("RGB", (PANEL_PX, top + step), PAPER)
     draw = ImageDraw.Draw(picture)
     for (name, colour), (x, y) in zip(entries, places, strict=True):
         draw.rectangle((x, y + 3, x + _CHIP_PX, y + 3 + _CHIP_PX), fill=colour)
@@ -187,7 +143,7 @@ def _bar(one: Explanation) -> Image.Image:
     low, high = one.value_range
     ramp = np.linspace(low, high, PANEL_PX, dtype=np.float32)[None]
     colours = colour_values(ramp.repeat(_BAR_PX, 0), one.value_range, one.colormap)
-    picture = Image.new("RGB", (PANEL_PX, _BAR_PX + 22), _PAPER)
+    picture = Image.new("RGB", (PANEL_PX, _BAR_PX + 22), PAPER)
     picture.paste(Image.fromarray(colours), (0, 0))
     draw = ImageDraw.Draw(picture)
     font, top = font_of(SMALL), _BAR_PX + 4
@@ -213,15 +169,3 @@ def _centre(
     colour: tuple[int, int, int],
 ) -> None:
     draw.text(place, text, fill=colour, font=font_of(TEXT), anchor="mm")
-
-
-def _wrap(text: str, width: int, size: int) -> list[str]:
-    font = font_of(size)
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and font.getlength(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines or [""]

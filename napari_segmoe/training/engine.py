@@ -1,6 +1,7 @@
 """One training run: stages, epochs, validation, checkpoints, resume."""
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -18,12 +19,14 @@ from napari_segmoe.training.distribution import (
     seeded,
     spread,
 )
+from napari_segmoe.training.domain_fit import guard_weights
 from napari_segmoe.training.draws import SampleDrawer
 from napari_segmoe.training.prefetch import SampleStream
 from napari_segmoe.training.recipes import recipe_for
 from napari_segmoe.training.recipes.recipe import Recipe, Stage
 from napari_segmoe.training.run_data import RunData, load_run_data
 from napari_segmoe.training.run_folder import RunFolder
+from napari_segmoe.training.run_log import RunLog
 from napari_segmoe.training.run_state import Progress
 from napari_segmoe.training.semantic_validation import validate_classes
 from napari_segmoe.training.spaced_validation import validate_spaced
@@ -95,11 +98,14 @@ class _Run:
             ranks=fabric.world_size,
             workers=config.workers,
         )
+        self.log: RunLog | None = None
         self._begin_stage(None)
 
     def close(self) -> None:
-        """End the processes that draw samples."""
+        """End the processes that draw samples, and what is written to."""
         self.stream.close()
+        if self.log is not None:
+            self.log.close()
 
     @property
     def stage(self) -> Stage:
@@ -147,8 +153,14 @@ class _Run:
 
     def events(self) -> Iterator[Event]:
         """Yield the events of all remaining epochs, each written down before."""
-        if self.fabric.is_global_zero:
-            self.folder.forget_events(self.progress.epoch)
+        self.log = RunLog(
+            self.folder,
+            self.config,
+            self.data,
+            is_first=self.fabric.is_global_zero,
+            epoch=self.progress.epoch,
+            steps=self.progress.epoch * self.steps_per_epoch,
+        )
         yield self._tell(self._start())
         try:
             while not self._is_done():
@@ -156,15 +168,14 @@ class _Run:
                     yield self._tell(self._next_stage())
                 yield from self._epoch()
         except SegmoeError as error:
-            self._tell({"event": "failed", "reason": str(error)})
+            self.log.fail(str(error))
             raise
         yield self._done()
 
     def _tell(self, event: Event) -> Event:
         """Write an event down and return it."""
-        if self.fabric.is_global_zero:
-            self.folder.log(event)
-        return event
+        assert self.log is not None, "events come of `events` only"
+        return self.log.tell(event)
 
     def _start(self) -> Event:
         return {
@@ -202,7 +213,7 @@ class _Run:
         return {"event": "stage", "epoch": old.epoch, "stage": self.stage.name}
 
     def _epoch(self) -> Iterator[Event]:
-        epoch = self.progress.epoch
+        epoch, began = self.progress.epoch, time.perf_counter()
         sums: Losses = {}
         for number, drawn in enumerate(self.stream.steps(epoch)):
             self._set_rate(self.progress.stage_epoch * self.steps_per_epoch + number)
@@ -234,9 +245,21 @@ class _Run:
         event |= self.recipe.epoch_figures()
         if self._validates():
             event |= self._validate()
+        event["seconds"] = round(time.perf_counter() - began, 2)
         self._tell(event)
         self._save()
+        self._report(event)
         yield event
+
+    def _report(self, event: Event) -> None:
+        """Write the report after a validation, with new answers after the best."""
+        assert self.log is not None, "epochs come of `events` only"
+        if event.get("is_best"):
+            self.log.show_answers(
+                self.average.average, self.fabric, epoch=event["epoch"]
+            )
+        if "validation" in event:
+            self.log.report()
 
     def _memory_ran_out(self, epoch: int, number: int) -> Event:
         pieces = self.progress.pieces
@@ -309,8 +332,17 @@ class _Run:
             "stopped_early": self._is_stale(),
         }
         if self.fabric.is_global_zero:
+            self._guard()
             self.folder.save_metrics(event)
-        return self._tell(event)
+        self._tell(event)
+        if self.log is not None:
+            self.log.report()
+        return event
+
+    def _guard(self) -> None:
+        best = self.folder.path / "best.safetensors"
+        if self.config.domain_guard and best.is_file():
+            guard_weights(best, self.config, self.fabric.device)
 
     def _set_rate(self, step: int) -> None:
         config = self.config

@@ -10,14 +10,13 @@ from napari_segmoe.cli.colormaps import (
 )
 from napari_segmoe.cli.contact_sheet import say_answer
 from napari_segmoe.cli.sheet_panels import (
-    PANEL_PX,
     colour_map,
     draw_map_panel,
     draw_matrix,
     fit_picture,
     format_number,
-    write_text,
 )
+from napari_segmoe.data.page_layout import PANEL_PX, write_text
 from napari_segmoe.types import Explanation, Prediction
 
 

@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from napari_segmoe.data.folder import DataFolder, read_data_folder
-from napari_segmoe.data.splits import DataItem, split_groups
+from napari_segmoe.data.folder import DataFolder, look_at_masks, read_data_folder
+from napari_segmoe.data.splits import DataItem, fold_groups, split_groups
 from napari_segmoe.errors import ConfigError, DataFolderError
 from napari_segmoe.training.config import TrainingConfig
+from napari_segmoe.training.labels import (
+    check_labelled,
+    choose_labelled,
+    uses_some_masks,
+)
+from napari_segmoe.training.unlabelled_images import find_unlabelled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +33,8 @@ class RunPart:
         groups begin with the folder's, so that they are never mistaken for another's.
     spacing_um : float or None
         Pixel size of files whose row states none.
+    unlabelled : tuple of DataItem
+        Training images that are not learnt from with their masks.
     """
 
     name: str
@@ -33,6 +42,7 @@ class RunPart:
     train: tuple[DataItem, ...]
     validation: tuple[DataItem, ...]
     spacing_um: float | None
+    unlabelled: tuple[DataItem, ...] = ()
 
 
 def read_parts(config: TrainingConfig) -> tuple[RunPart, ...]:
@@ -49,26 +59,58 @@ def read_parts(config: TrainingConfig) -> tuple[RunPart, ...]:
     several = len(names) > 1
     parts = []
     for name, path in zip(names, config.folders, strict=True):
-        folder = read_data_folder(path)
-        train, validation = divide_items(folder, config)
-        if not train or not validation:
-            raise DataFolderError(
-                f"{path} leaves {len(train)} images to train and {len(validation)} to"
-                " validate on; both need at least one."
-            )
-        if several:
-            train, validation = (_qualify(side, name) for side in (train, validation))
-        spacing = _spacing_um(config, name)
-        parts.append(RunPart(name, folder, train, validation, spacing))
+        part = _read_part(name, path, config)
+        parts.append(_qualified(part) if several else part)
+    check_labelled([part.train for part in parts], config)
     return tuple(parts)
+
+
+def _read_part(name: str, path: Path, config: TrainingConfig) -> RunPart:
+    partly = uses_some_masks(config)
+    folder = read_data_folder(path, all_masks=not partly)
+    train, validation = divide_items(folder, config)
+    if not train or not validation:
+        raise DataFolderError(
+            f"{path} leaves {len(train)} images to train and {len(validation)} to"
+            " validate on; both need at least one."
+        )
+    unlabelled: tuple[DataItem, ...] = ()
+    if partly:
+        train, unlabelled = choose_labelled(train, config)
+        folder = look_at_masks(folder, (*train, *validation))
+    spacing = _spacing_um(config, name)
+    return RunPart(name, folder, train, validation, spacing, unlabelled)
+
+
+def read_unlabelled(config: TrainingConfig) -> RunPart | None:
+    """Return the folder of images without masks, if the run has one."""
+    path = config.unlabelled
+    if path is None:
+        return None
+    name = path.resolve().name
+    items = find_unlabelled(config)
+    folder = DataFolder(path, items)
+    return RunPart(name, folder, (), (), _spacing_um(config, name), items)
 
 
 def divide_items(
     folder: DataFolder, config: TrainingConfig
 ) -> tuple[tuple[DataItem, ...], tuple[DataItem, ...]]:
-    """Return the items to train and to validate on; no group is on both sides."""
+    """Return the items to train and to validate on; no group is on both sides.
+
+    Where some items have no mask, only those that have one are validated on.
+    """
     kept = [item for item in folder.select(config.split) if _is_kept(item, config)]
-    return split_groups(kept, config.validation_fraction, config.seed)
+    able = [item for item in kept if item.mask_path is not None] or kept
+    seed = config.seed if config.split_seed is None else config.split_seed
+    if config.folds:
+        train, validation = fold_groups(able, config.folds, config.fold, seed)
+    else:
+        train, validation = split_groups(able, config.validation_fraction, seed)
+    chosen = {item.name for item in able}
+    held = {item.group for item in validation}
+    bare = [item for item in kept if item.name not in chosen]
+    return train + tuple(item for item in bare if item.group not in held), validation
 
 
 def describe_data(parts: Sequence[RunPart]) -> dict[str, Any]:
@@ -77,6 +119,9 @@ def describe_data(parts: Sequence[RunPart]) -> dict[str, Any]:
         "folder": " + ".join(part.name for part in parts),
         "train": sum(len(part.train) for part in parts),
     }
+    unlabelled = sum(len(part.unlabelled) for part in parts)
+    if unlabelled:
+        entry["unlabelled"] = unlabelled
     if len(parts) > 1:
         entry["folders"] = [
             {
@@ -126,7 +171,8 @@ def _names(config: TrainingConfig) -> tuple[str, ...]:
         count = sum(other.name == path.name for other in paths[: len(names)])
         names.append(path.name if not count else f"{path.name}-{count + 1}")
     if isinstance(config.data_spacing_um, dict):
-        unknown = sorted(set(config.data_spacing_um) - set(names))
+        more = {config.unlabelled.resolve().name} if config.unlabelled else set()
+        unknown = sorted(set(config.data_spacing_um) - set(names) - more)
         if unknown:
             raise ConfigError(
                 f"data_spacing_um names {unknown[0]!r}; the data folders are"
@@ -138,6 +184,15 @@ def _names(config: TrainingConfig) -> tuple[str, ...]:
 def _spacing_um(config: TrainingConfig, name: str) -> float | None:
     stated = config.data_spacing_um
     return stated.get(name) if isinstance(stated, dict) else stated
+
+
+def _qualified(part: RunPart) -> RunPart:
+    return replace(
+        part,
+        train=_qualify(part.train, part.name),
+        validation=_qualify(part.validation, part.name),
+        unlabelled=_qualify(part.unlabelled, part.name),
+    )
 
 
 def _qualify(items: Sequence[DataItem], name: str) -> tuple[DataItem, ...]:

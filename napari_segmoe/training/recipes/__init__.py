@@ -3,12 +3,14 @@
 from napari_segmoe.training.config import RecipeName, TrainingConfig
 from napari_segmoe.training.recipes.multitask import Multitask
 from napari_segmoe.training.recipes.recipe import Recipe
+from napari_segmoe.training.recipes.semi_supervised import SemiSupervised
 from napari_segmoe.training.recipes.supervised import Supervised
 from napari_segmoe.training.recipes.two_stage import TwoStage
 from napari_segmoe.training.run_data import RunData
 
 _RECIPES: dict[RecipeName, type[Recipe]] = {
     RecipeName.MULTITASK: Multitask,
+    RecipeName.SEMI_SUPERVISED: SemiSupervised,
     RecipeName.SUPERVISED: Supervised,
     RecipeName.TWO_STAGE: TwoStage,
 }

@@ -17,7 +17,12 @@ from napari_segmoe.data.splits import split_hash
 from napari_segmoe.inference.devices import choose_device
 from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.models.card import WeightsCard, find_weights
-from napari_segmoe.models.weights import GUARD, load_weights, save_weights
+from napari_segmoe.models.weights import (
+    GUARD,
+    hash_tensors,
+    load_weights,
+    replace_guard,
+)
 from napari_segmoe.training.config import TrainingConfig
 from napari_segmoe.training.domain_fit import fit_run_domain
 from napari_segmoe.training.run_parts import read_parts
@@ -30,23 +35,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, nargs="+")
     options = parser.parse_args()
     path = find_weights(options.weights)
-    before = load_file(path)
     model, card = load_weights(path)
     config = config_of(card, options.data)
     if split_hash_of(config) != card.split["sha256"]:
         raise SystemExit(f"{path.name} was not trained on {options.data}.")
     network = WindowNetwork(model, card, choose_device("cpu"))
-    card = fit_run_domain(network, config)
-    half = all(value.dtype.itemsize == 2 for value in before.values() if value.ndim)
-    save_weights(path, model.to("cpu"), card, half=half)
-    after = load_file(path)
-    kept = {name for name in after if not name.startswith(GUARD)}
-    same = kept == {name for name in before if not name.startswith(GUARD)} and all(
-        bool((before[name] == after[name]).all()) for name in kept
-    )
-    if not same:
+    domain = fit_run_domain(network, config).domain
+    before = network_tensors(path)
+    card = replace_guard(path, model.domain_guard, domain)
+    if network_tensors(path) != before:
         raise SystemExit("A tensor of the network changed.")
     print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, {card.domain}")
+
+
+def network_tensors(path: Path) -> str:
+    """Return the hash of all tensors but the guard's."""
+    tensors = load_file(path)
+    return hash_tensors({n: t for n, t in tensors.items() if not n.startswith(GUARD)})
 
 
 def config_of(card: WeightsCard, data: list[Path]) -> TrainingConfig:

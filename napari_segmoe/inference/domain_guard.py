@@ -63,8 +63,18 @@ def judge(network: WindowNetwork, image: AskedImage, prompts: Prompts) -> AskedI
     """
     if image.withheld is not None or network.card.domain is None:
         return image
-    verdict = _verdict(network, image, _block_of(image, prompts, network.card.input_px))
+    verdict = score_at(network, image, prompts)
     return _apply(network, image, [] if verdict is None else [verdict])
+
+
+def score_at(
+    network: WindowNetwork, image: AskedImage, prompts: Prompts
+) -> Verdict | None:
+    """Return the verdict behind `judge`; None where there is nothing to see.
+
+    The weights must have a guard.
+    """
+    return _verdict(network, image, _block_of(image, prompts, network.card.input_px))
 
 
 def judge_all(network: WindowNetwork, image: AskedImage) -> AskedImage:

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from napari_segmoe.errors import WeightsError
-from napari_segmoe.models.card import CARD_KEY, WeightsCard, read_card
+from napari_segmoe.models.card import CARD_KEY, DomainCard, WeightsCard, read_card
+from napari_segmoe.models.domain_guard import DomainGuard
 from napari_segmoe.models.network import SegmentationNetwork
 from napari_segmoe.models.registry import create_model
 
@@ -53,11 +54,26 @@ def replace_card(path: Path, card: WeightsCard) -> WeightsCard:
     WeightsError
         If the file cannot be read.
     """
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path.name} cannot be read: {error}.") from error
-    return _write(path, tensors, card)
+    return _write(path, _read_tensors(path), card)
+
+
+def replace_guard(path: Path, guard: DomainGuard, domain: DomainCard) -> WeightsCard:
+    """Give a weights file another domain guard, atomically; all else stays as it is.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read.
+    """
+    card = read_card(path)
+    tensors = {
+        name: tensor
+        for name, tensor in _read_tensors(path).items()
+        if not name.startswith(GUARD)
+    }
+    for name, value in guard.state_dict().items():
+        tensors[GUARD + name] = _for_storage(value, half=True)
+    return _write(path, tensors, card.model_copy(update={"domain": domain}))
 
 
 def load_weights(path: Path) -> tuple[nn.Module, WeightsCard]:
@@ -69,10 +85,7 @@ def load_weights(path: Path) -> tuple[nn.Module, WeightsCard]:
         If the file is missing, damaged, altered, or does not fit its card.
     """
     card = read_card(path)
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path.name} cannot be read: {error}.") from error
+    tensors = _read_tensors(path)
     if hash_tensors(tensors) != card.tensors_sha256:
         raise WeightsError(
             f"{path.name} does not match the hash in its card: it was altered or"
@@ -142,6 +155,13 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} cannot be read: {error}.") from error
 
 
 def _for_storage(tensor: Tensor, *, half: bool) -> Tensor:

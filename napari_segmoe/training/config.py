@@ -15,11 +15,7 @@ from pydantic import (
 )
 
 from napari_segmoe.errors import ConfigError
-from napari_segmoe.models.genotypes import (
-    list_genotypes,
-    load_genotype,
-    parse_genotype,
-)
+from napari_segmoe.models.genotypes import choose_genotype, list_genotypes
 from napari_segmoe.types import Modality
 
 Positive = Annotated[float, Field(gt=0)]
@@ -73,6 +69,13 @@ class TrainingConfig(BaseModel):
     licence: str = ""
     split: str = Field("train", description="Split to train on.")
     validation_fraction: float = Field(0.15, gt=0, lt=1)
+    folds: int = Field(
+        0, ge=0, description="Validate on one of so many folds; 0: on the share above."
+    )
+    fold: int = Field(0, ge=0, description="Which fold validates, from 0.")
+    split_seed: int | None = Field(
+        None, description="Chooses the validation images; empty: `seed` does."
+    )
     exclude: dict[str, str] = Field(
         default_factory=dict, description="Rows left out, by labels.csv column = value."
     )
@@ -139,6 +142,11 @@ class TrainingConfig(BaseModel):
         10, ge=1, description="Validations without gain before the run stops."
     )
     validate_every: int = Field(1, ge=1, description="Epochs between validations.")
+    domain_guard: bool = Field(
+        True,
+        description="Whether the best weights learn in the end to tell images unlike"
+        " the training images, which then get no class.",
+    )
     prompt_share: float = Field(
         0.5, ge=0, le=1, description="Share of samples that carry a prompt."
     )
@@ -250,8 +258,7 @@ class TrainingConfig(BaseModel):
         choice = options.get("genotype")
         if choice is None or choice in list_genotypes():
             return options
-        found = parse_genotype(choice) if isinstance(choice, dict) else None
-        genotype = (found or load_genotype(choice)).without_trace()
+        genotype = choose_genotype(choice).without_trace()
         content = genotype.model_dump(mode="json", exclude={"trace"})
         return {**options, "genotype": content}
 

@@ -1,7 +1,9 @@
 """Fit the domain guard of finished weights: what their training images look like."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.models.card import DomainCard, WeightsCard
 from napari_segmoe.models.domain_guard import DomainGuard
 from napari_segmoe.models.network import SegmentationNetwork
+from napari_segmoe.models.weights import load_weights, replace_guard
 from napari_segmoe.training.augmentation import augment_intensity
 from napari_segmoe.training.config import TrainingConfig
 from napari_segmoe.training.run_parts import read_parts
@@ -29,6 +32,8 @@ FALSE_ALARMS = 0.05
 _FOLDS = 5
 _LEAST = 3
 _MOST_IMAGES = 400
+
+logger = logging.getLogger(__name__)
 
 Rows = NDArray[np.float32]
 Change = Callable[[torch.Tensor], torch.Tensor]
@@ -65,8 +70,8 @@ def fit_domain(
 
     Raises
     ------
-    TrainingError
-        If fewer than three training images show anything.
+    TooFewImagesError
+        If fewer than three parts of training images show anything.
 
     Notes
     -----
@@ -86,7 +91,7 @@ def fit_domain(
         if on_progress is not None:
             on_progress(done + 1)
     if len(train) < _LEAST:
-        raise TrainingError(
+        raise TooFewImagesError(
             f"{len(train)} parts of the training images show anything; a domain guard"
             f" needs at least {_LEAST}. Train on more images."
         )
@@ -134,6 +139,30 @@ def fit_run_domain(network: WindowNetwork, config: TrainingConfig) -> WeightsCar
     )
 
 
+def guard_weights(
+    path: Path, config: TrainingConfig, device: torch.device
+) -> DomainCard | None:
+    """Fit the domain guard of a run's weights and add it to their file.
+
+    Returns
+    -------
+    DomainCard or None
+        None where there are too few images to tell what is foreign: the file then
+        stays as it is.
+    """
+    model, card = load_weights(path)
+    try:
+        found = fit_run_domain(WindowNetwork(model, card, device), config).domain
+    except TooFewImagesError as error:
+        logger.info("%s has no domain guard: %s", path.name, error)
+        return None
+    assert isinstance(model, SegmentationNetwork), "every registered network is one"
+    assert model.domain_guard is not None, "it was fitted just now"
+    assert found is not None, "it was fitted just now"
+    replace_guard(path, model.domain_guard, found)
+    return found
+
+
 def show_item(
     network: WindowNetwork, item: DataItem, assumed_um: float | None = None
 ) -> AskedImage:
@@ -148,6 +177,10 @@ def show_item(
     )
     network.set_image(asked.seen)
     return asked
+
+
+class TooFewImagesError(TrainingError):
+    """Too little to say what the training images look like."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

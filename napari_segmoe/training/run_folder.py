@@ -22,6 +22,7 @@ _ANY_TIME = {
     "devices",
     "precision",
     "patience",
+    "domain_guard",
     "accumulate",
     "workers",
     "deterministic",

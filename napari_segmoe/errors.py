@@ -71,3 +71,11 @@ class JobError(SegmoeError):
 
 class ClassListError(SegmoeError):
     """A class cannot be made, renamed, mapped or deleted."""
+
+
+class ProjectError(SegmoeError):
+    """A project cannot be made, opened, read or written."""
+
+
+class ProjectConflictError(ProjectError):
+    """Somebody else changed what was about to be changed."""

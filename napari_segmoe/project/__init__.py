@@ -1,0 +1,1 @@
+"""The annotation store on disk: what was done, by whom, and what came of it."""

@@ -96,6 +96,9 @@ class Genotype(BaseModel):
         return "{\n" + ",\n".join(entries) + "\n}\n"
 
 
+GenotypeChoice = str | Path | Mapping[str, Any] | Genotype
+
+
 def allowed_ops(kind: str, source: int) -> tuple[str, ...]:
     """Return the operations that may read input ``source`` in a cell of a kind.
 
@@ -156,6 +159,21 @@ def load_genotype(name_or_path: str | Path) -> Genotype:
             f" {', '.join(known)}."
         ) from error
     return parse_genotype(text)
+
+
+def choose_genotype(choice: GenotypeChoice) -> Genotype:
+    """Return a genotype given by name, file, JSON object or as itself.
+
+    Raises
+    ------
+    ModelOptionError
+        If there is no such genotype, or it is not valid.
+    """
+    if isinstance(choice, Genotype):
+        return choice
+    if isinstance(choice, Mapping):
+        return parse_genotype(choice)
+    return load_genotype(choice)
 
 
 def _folder() -> Path:

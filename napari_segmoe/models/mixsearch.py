@@ -7,8 +7,6 @@ distance head and the fine map are ours.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +14,7 @@ from torch.nn import functional as F
 
 from napari_segmoe.errors import ModelOptionError
 from napari_segmoe.models.fine_head import FineMap
-from napari_segmoe.models.genotypes import Genotype, load_genotype, parse_genotype
+from napari_segmoe.models.genotypes import Genotype, GenotypeChoice, choose_genotype
 from napari_segmoe.models.network import ImageHead, SegmentationNetwork, State
 from napari_segmoe.models.outputs import Routing, SegmentationOutput
 from napari_segmoe.models.registry import register_model
@@ -28,8 +26,6 @@ from napari_segmoe.models.weaved_lattice import (
     ancestors,
 )
 from napari_segmoe.types import Steering
-
-GenotypeChoice = str | Path | Mapping[str, Any] | Genotype
 
 _EXITS = 3
 _EMBEDDING = 128
@@ -315,21 +311,6 @@ def _initialise(network: MixSearchNet) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_in")
         elif isinstance(module, nn.GroupNorm):
             nn.init.normal_(module.weight, 1.0, 0.02)
-
-
-def choose_genotype(choice: GenotypeChoice) -> Genotype:
-    """Return a genotype given by name, file, JSON object or as itself.
-
-    Raises
-    ------
-    ModelOptionError
-        If there is no such genotype, or it is not valid.
-    """
-    if isinstance(choice, Genotype):
-        return choice
-    if isinstance(choice, Mapping):
-        return parse_genotype(choice)
-    return load_genotype(choice)
 
 
 @register_model

@@ -157,10 +157,13 @@ def look_at_masks(folder: DataFolder, used: Sequence[DataItem]) -> DataFolder:
     if kind is None:
         return folder
     _check_sizes(used)
-    notes = (*folder.notes, f"Masks were taken as {kind.value}.")
     names: tuple[str, ...] = ()
-    if kind is MaskKind.SEMANTIC:
+    if kind in (MaskKind.SEMANTIC, MaskKind.INSTANCES):
         names = read_class_names(folder.path, tuple(used[0].extra))
+        # a few classes, one object of each, look like ids
+        kind = MaskKind.SEMANTIC if len(names) > 1 else kind
+    names = names if kind is MaskKind.SEMANTIC else ()
+    notes = (*folder.notes, f"Masks were taken as {kind.value}.")
     return replace(folder, mask_kind=kind, notes=notes, mask_classes=names)
 
 

@@ -267,6 +267,7 @@ def _all_labels(
     card, shape = network.card, question.image.shape
     allowed = np.ones(shape, bool) if locked is None else ~locked
     distance = network.distance(answer, shape)
+    classes = network.pixel_classes(answer, shape)
     labels = label_objects(
         (probability > card.mask_threshold) & allowed,
         card.smallest_object_fraction,
@@ -274,6 +275,7 @@ def _all_labels(
         neck=card.part_below,
         probability=probability,
         least_mean=card.keep_above,
+        classes=classes,
     )
     if not 0 < labels.max() <= _FEW_OBJECTS:
         return probability, labels
@@ -286,4 +288,5 @@ def _all_labels(
         neck=card.part_below,
         probability=closer,
         least_mean=card.keep_above,
+        classes=classes,
     )

@@ -237,11 +237,34 @@ class WindowNetwork:
 
     @torch.inference_mode()
     def image_classes(self, answer: WindowAnswer) -> NDArray[np.float32] | None:
-        """Return calibrated probabilities of the image's classes, (C,)."""
+        """Return calibrated probabilities of the image's classes, (C,).
+
+        They sum to one, or each is by itself where the card is multi-label.
+        """
         if answer.output.class_logits is None or not self.card.classes:
             return None
         scores = answer.output.class_logits.float() / self.card.image_temperature
+        if self.card.multi_label:
+            return scores.sigmoid()[0].cpu().numpy()
         return scores.softmax(dim=1)[0].cpu().numpy()
+
+    @torch.inference_mode()
+    def pixel_classes(
+        self, answer: WindowAnswer, shape: tuple[int, int]
+    ) -> NDArray[np.uint8] | None:
+        """Return the most probable class of each pixel, (H, W), from 1.
+
+        None where the weights tell no classes of pixels apart. Whether a pixel is of
+        any class is another question: see `WindowAnswer.probability`.
+        """
+        if not self.card.mask_classes:
+            return None
+        scores = answer.output.logits[0, 1:].float().cpu().numpy()
+        maps = [spread(one, answer.window, shape) for one in scores]
+        best = np.argmax(np.stack([one.values for one in maps]), axis=0)
+        classes = np.ones(shape, np.uint8)
+        Patch((1 + best).astype(np.uint8), maps[0].y0, maps[0].x0).write_to(classes)
+        return classes
 
     @torch.inference_mode()
     def object_scores(

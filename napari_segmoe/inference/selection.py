@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_segmoe.errors import PromptError
+from napari_segmoe.inference.class_parting import part_classes
 from napari_segmoe.inference.splitting import NECK, part_touching
 from napari_segmoe.types import Mask, Prompts
 
@@ -70,6 +71,7 @@ def label_objects(
     neck: float = NECK,
     probability: NDArray[np.float32] | None = None,
     least_mean: float = 0.0,
+    classes: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint32]:
     """Return object ids, largest first; specks are dropped.
 
@@ -86,11 +88,16 @@ def label_objects(
         By which doubtful objects are dropped.
     least_mean : float
         Those whose mean probability is below.
+    classes : (H, W) uint8, optional
+        Most probable class of each pixel; parts touching objects of two classes.
     """
     smallest_px = smallest_fraction * mask.size
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
     if distance is not None and count:
         labels = part_touching(labels, distance, smallest_px=smallest_px, neck=neck)
+        count = int(labels.max())
+    if classes is not None and count:
+        labels = part_classes(labels, classes, smallest_px=smallest_px)
         count = int(labels.max())
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0

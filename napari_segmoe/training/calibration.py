@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from napari_segmoe.data.click_simulation import background_click, next_click
 from napari_segmoe.data.folder import stated_spacing_um
+from napari_segmoe.data.mask_classes import MaskClasses
+from napari_segmoe.data.masks import MaskKind
 from napari_segmoe.data.splits import DataItem
 from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.inference.predictor import SegmentationPredictor
@@ -27,6 +29,7 @@ _MOST_CLICKED = 6  # objects an image
 class _Findings:
     """What the validation images show."""
 
+    mask_classes: MaskClasses | None = None
     image_logits: list[NDArray[np.float64]] = field(default_factory=list)
     image_truth: list[int] = field(default_factory=list)
     object_logits: list[NDArray[np.float64]] = field(default_factory=list)
@@ -40,6 +43,7 @@ def calibrate(
     items: Sequence[DataItem],
     *,
     seed: int = 0,
+    mask_classes: MaskClasses | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> WeightsCard:
     """Return the network's card with temperatures and thresholds filled in.
@@ -53,6 +57,9 @@ def calibrate(
         Validation images; never those that figures are reported on.
     seed : int
         Places the background clicks.
+    mask_classes : MaskClasses, optional
+        What the masks' values mean to the weights, where both tell classes apart; see
+        `cases.shared_classes`. Objects then have classes of their own.
     on_progress : callable, optional
         Told the number of images done.
 
@@ -63,7 +70,7 @@ def calibrate(
     probability, of nine, that refuses 75 % of clicks on background, since a click on
     an object that is refused annoys more than one on nothing that is answered.
     """
-    findings = _Findings()
+    findings = _Findings(mask_classes)
     predictor = SegmentationPredictor(network)
     for number, item in enumerate(items, start=1):
         _look_at(predictor, item, findings)
@@ -84,7 +91,8 @@ def calibrate(
     network.card = network.card.model_copy(update=rounded)
     for threshold in _REFUSE_STEPS:
         network.card = network.card.model_copy(update={"refuse_below": threshold})
-        if _refused_share(predictor, items, seed) >= _WANTED_REFUSALS:
+        share = _refused_share(predictor, items, seed, mask_classes)
+        if share >= _WANTED_REFUSALS:
             break
     return network.card
 
@@ -95,7 +103,7 @@ def _look_at(
     findings: _Findings,
 ) -> None:
     card = predictor.card
-    case = _show(predictor, item)
+    case = _show(predictor, item, findings.mask_classes)
     truth = case.truth
     automatic = predictor.predict() if card.classes else None
     if automatic and automatic.classes and item.class_name in card.classes:
@@ -105,12 +113,17 @@ def _look_at(
         findings.empty_probability.append(empty)
         findings.dice.append(_dice(automatic.mask, truth) if truth.any() else None)
     for wanted in _objects_to_click(case, card):
-        _click_inside(predictor, item, wanted, findings)
+        _click_inside(predictor, case, wanted, findings)
 
 
-def _show(predictor: SegmentationPredictor, item: DataItem) -> Case:
+def _show(
+    predictor: SegmentationPredictor,
+    item: DataItem,
+    mask_classes: MaskClasses | None = None,
+) -> Case:
     """Give the predictor an image; return it with what is marked in it."""
-    case = read_case(item)
+    kind = None if mask_classes is None else MaskKind.SEMANTIC
+    case = read_case(item, kind, mask_classes)
     stated = stated_spacing_um(item)
     spacing = case.image.spacing_um if stated is None else (stated, stated)
     card = predictor.card
@@ -122,7 +135,7 @@ def _show(predictor: SegmentationPredictor, item: DataItem) -> Case:
 
 def _objects_to_click(case: Case, card: WeightsCard) -> list[Mask]:
     """Return some objects of an image; where only whole images count, all as one."""
-    if card.spacing_um is None:
+    if card.spacing_um is None and case.classes is None:
         return [case.truth]
     numbers = np.unique(case.objects[case.objects > 0])
     step = max(len(numbers) / _MOST_CLICKED, 1.0)
@@ -132,7 +145,7 @@ def _objects_to_click(case: Case, card: WeightsCard) -> list[Mask]:
 
 def _click_inside(
     predictor: SegmentationPredictor,
-    item: DataItem,
+    case: Case,
     truth: Mask,
     findings: _Findings,
 ) -> None:
@@ -141,19 +154,23 @@ def _click_inside(
         return
     answer = predictor.predict([click])
     names = predictor.card.object_classes
-    if answer.classes and item.class_name in names:
+    name = case.class_of(truth)
+    if answer.classes and name in names:
         findings.object_logits.append(_logits(answer.classes.values()))
-        findings.object_truth.append(names.index(item.class_name))
+        findings.object_truth.append(names.index(name))
 
 
 def _refused_share(
-    predictor: SegmentationPredictor, items: Sequence[DataItem], seed: int
+    predictor: SegmentationPredictor,
+    items: Sequence[DataItem],
+    seed: int,
+    mask_classes: MaskClasses | None,
 ) -> float:
     """Return the share of clicks on background answered "no object here"."""
     rng = np.random.default_rng(seed)
     refused = []
     for item in items:
-        truth = _show(predictor, item).truth
+        truth = _show(predictor, item, mask_classes).truth
         click = background_click(truth, rng, min_distance_px=20)
         if click is not None:
             refused.append(not predictor.predict([click]).mask.any())

@@ -15,6 +15,7 @@ from napari_segmoe.data.folder import (
     stated_spacing_um,
 )
 from napari_segmoe.data.images import read_image
+from napari_segmoe.data.mask_classes import IGNORED, MaskClasses, choose_classes
 from napari_segmoe.data.masks import MaskImage, MaskKind, read_mask
 from napari_segmoe.errors import DataFolderError, SplitError
 from napari_segmoe.training.metrics import label_components
@@ -64,12 +65,33 @@ class Case:
     objects : (H, W) integers
         One id an object: the mask file's own ids where it has instances, else its
         connected components (of each value, where values are classes).
+    classes : (H, W) uint8 or None
+        Class of each pixel by its number in ``class_names``, from 1; 255 where it is
+        not known. None: the weights or the masks tell no classes apart.
+    class_names : tuple of str
+        Of the numbers from 1.
     """
 
     item: DataItem
     image: LoadedImage
     truth: Mask
     objects: NDArray[np.integer]
+    classes: NDArray[np.uint8] | None = None
+    class_names: tuple[str, ...] = ()
+
+    def class_of(self, mask: Mask) -> str | None:
+        """Return the class of an object: its own, else that of the image."""
+        if self.classes is None:
+            return self.item.class_name
+        numbers = self.classes[mask & self.truth]
+        return self.class_names[int(numbers[0]) - 1] if numbers.size else None
+
+    @property
+    def has_several_classes(self) -> bool:
+        """Whether the image's objects are of two classes or more."""
+        if self.classes is None:
+            return False
+        return np.unique(self.classes[self.truth]).size > 1
 
     @property
     def spacing_um(self) -> Spacing | None:
@@ -125,7 +147,11 @@ def choose_items(
     return folder, items[:limit]
 
 
-def read_case(item: DataItem, kind: MaskKind | None = None) -> Case:
+def read_case(
+    item: DataItem,
+    kind: MaskKind | None = None,
+    mask_classes: MaskClasses | None = None,
+) -> Case:
     """Read one image and its mask.
 
     Parameters
@@ -134,6 +160,8 @@ def read_case(item: DataItem, kind: MaskKind | None = None) -> Case:
         The image.
     kind : MaskKind, optional
         What the folder's masks hold. Default: judged from this mask alone.
+    mask_classes : MaskClasses, optional
+        What their values mean, where the weights tell them apart; see `shared_classes`.
 
     Raises
     ------
@@ -150,7 +178,32 @@ def read_case(item: DataItem, kind: MaskKind | None = None) -> Case:
     image = read_image(item.image_path)
     shape = image.pixels.shape[:2]
     mask = read_mask(item.mask_path, (shape[0], shape[1]), kind=kind)
-    return Case(item, image, mask.labels > 0, true_objects(mask))
+    if mask_classes is None:
+        return Case(item, image, mask.labels > 0, true_objects(mask))
+    numbers = mask_classes.number(mask.labels)
+    known = np.where(numbers == IGNORED, 0, numbers)
+    objects = true_objects(MaskImage(known, MaskKind.SEMANTIC, mask.note))
+    return Case(item, image, known > 0, objects, numbers, mask_classes.names)
+
+
+def shared_classes(folder: DataFolder, card: Any) -> MaskClasses | None:
+    """Return what a folder's mask values mean to weights.
+
+    Returns
+    -------
+    MaskClasses or None
+        Classes that the weights do not know are of value 255. None: the weights, or
+        the folder's masks, tell no classes apart.
+    """
+    wanted = getattr(card, "mask_classes", ())
+    if not wanted or not folder.mask_classes:
+        return None
+    merged = {
+        old: new
+        for old, new in card.merged_classes.items()
+        if old in folder.mask_classes
+    }
+    return choose_classes(folder.mask_classes, merged, wanted=wanted)
 
 
 def count_leaky_groups(folder: DataFolder, items: Sequence[DataItem]) -> str | None:

@@ -31,6 +31,7 @@ from napari_segmoe.training.cases import (
     count_leaky_groups,
     describe_split,
     read_case,
+    shared_classes,
 )
 from napari_segmoe.training.click_report import ClickReportOptions, summarise_clicks
 from napari_segmoe.training.metrics import measure_overlap
@@ -74,7 +75,7 @@ class ObjectRun:
     Attributes
     ----------
     group, class_name : str
-        Of its image.
+        Of its image; the class is its own where the masks tell classes apart.
     iou : tuple of float
         After each click, from an empty mask.
     iou_from_automatic : tuple of float
@@ -85,6 +86,8 @@ class ObjectRun:
         Time that each click took.
     inside_refused : tuple of bool
         For single clicks at random places inside: answered "no object here"?
+    has_others : bool
+        Whether its image has objects of other classes.
     """
 
     group: str
@@ -94,6 +97,7 @@ class ObjectRun:
     probabilities: tuple[dict[str, float] | None, ...]
     seconds: tuple[float, ...]
     inside_refused: tuple[bool, ...]
+    has_others: bool = False
 
 
 @dataclass(slots=True)
@@ -143,11 +147,12 @@ def evaluate_clicks(
     options = options or ClickOptions()
     folder, items = choose_items(folder, split, limit=options.limit)
     record = ClickRecord()
+    meaning = shared_classes(folder, predictor.card)
     for done, item in enumerate(items, start=1):
         rng = np.random.default_rng([options.seed, done])
         _click_through(
             predictor,
-            read_case(item, folder.mask_kind),
+            read_case(item, folder.mask_kind, meaning),
             record,
             options=options,
             rng=rng,
@@ -286,7 +291,8 @@ def _run_object(
     ]
     return ObjectRun(
         group=case.item.group,
-        class_name=case.item.class_name,
+        class_name=case.class_of(truth),
+        has_others=case.has_several_classes,
         iou=tuple(scores),
         iou_from_automatic=(measure_overlap(start, truth).iou, *corrected),
         probabilities=tuple(dict(a.classes) if a.classes else None for a in answers),

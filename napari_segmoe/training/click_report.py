@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_segmoe.training.bootstrap import BootstrapOptions, bootstrap_interval
 from napari_segmoe.training.class_report import class_figures
+from napari_segmoe.training.object_class_report import report_object_classes
 
 REPORTED_CLICKS = (1, 2, 3, 5, 10)
 TARGETS = (80, 85, 90)
@@ -20,13 +21,18 @@ class RecordedObject(Protocol):
     """One clicked object; see `click_evaluation.ObjectRun`."""
 
     @property
+    def has_others(self) -> bool:
+        """Whether its image has objects of other classes."""
+        ...
+
+    @property
     def group(self) -> str:
         """Group of its image."""
         ...
 
     @property
     def class_name(self) -> str | None:
-        """True class of its image."""
+        """True class, of itself or else of its image."""
         ...
 
     @property
@@ -124,6 +130,7 @@ def summarise_clicks(
         "failures_90": failures,
         "seconds_per_click": _percentiles([s for run in objects for s in run.seconds]),
         "classification": _classes_after(objects, classes, options),
+        "object_classes": report_object_classes(objects, classes, options.bootstrap),
         "refusals": _refusals(objects, background, options),
         "intervals": intervals,
     }

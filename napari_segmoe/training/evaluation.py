@@ -24,6 +24,7 @@ from napari_segmoe.training.cases import (
     count_leaky_groups,
     describe_split,
     read_case,
+    shared_classes,
 )
 from napari_segmoe.training.evaluation_report import EvaluationOptions, summarise
 from napari_segmoe.training.image_scores import (
@@ -32,6 +33,7 @@ from napari_segmoe.training.image_scores import (
     score_answer,
 )
 from napari_segmoe.training.routing_scores import RoutingScores
+from napari_segmoe.training.semantic_scores import SemanticScores
 from napari_segmoe.training.threshold_choice import with_settings
 from napari_segmoe.types import Prediction
 
@@ -119,9 +121,10 @@ def score_folder(
     if predictor.card.mask_threshold != options.threshold:
         predictor = with_settings(predictor, mask_threshold=options.threshold)
     more = more_scores(predictor, folder, len(items), options)
+    meaning = shared_classes(folder, predictor.card)
     scores = []
     for done, item in enumerate(items, start=1):
-        case = read_case(item, folder.mask_kind)
+        case = read_case(item, folder.mask_kind, meaning)
         prediction = ask_for_everything(predictor, case)
         scores.append(
             score_answer(prediction, case, predictor.card, threshold=options.threshold)
@@ -165,4 +168,4 @@ def more_scores(
     found: list[MoreScores] = []
     if options.routing:
         found += RoutingScores.of(predictor, count)
-    return found
+    return found + SemanticScores.of(predictor.card, folder)

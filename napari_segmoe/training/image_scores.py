@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segmoe.data.mask_classes import IGNORED
 from napari_segmoe.training.cases import Case, ScoredPredictor
 from napari_segmoe.training.distance_metrics import DistanceScores, score_distance
 from napari_segmoe.training.metrics import Overlap, label_components, measure_overlap
@@ -116,6 +117,9 @@ def score_answer(
 ) -> ImageScores:
     """Compare an answer of the automatic mode with the truth."""
     mask, labels = _cut(prediction, card, threshold)
+    if case.classes is not None:  # what is not known is neither right nor wrong
+        counted = case.classes != IGNORED
+        mask, labels = mask & counted, np.where(counted, labels, 0)
     distance = prediction.distance
     return ImageScores(
         name=case.item.name,

@@ -144,4 +144,4 @@ def _level(pixels: NDArray[np.uint8], step: float) -> Tensor:
     exact = (pixels.shape[0] / height, pixels.shape[1] / width)
     level = resample(pixels, start_yx=(0, 0), step_yx=exact, shape=(height, width))
     planes = level[None] if level.ndim == 2 else level.transpose(2, 0, 1)
-    return torch.from_numpy(np.ascontiguousarray(planes))
+    return torch.from_numpy(np.array(planes))  # a file may be read only

@@ -79,3 +79,7 @@ class ProjectError(SegmoeError):
 
 class ProjectConflictError(ProjectError):
     """Somebody else changed what was about to be changed."""
+
+
+class AnnotationFileError(SegmoeError):
+    """A GeoJSON or COCO file cannot be read or written."""

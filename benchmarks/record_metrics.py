@@ -1,7 +1,7 @@
 r"""Write measured figures into the card of shipped weights; tensors stay as they are.
 
     python benchmarks/record_metrics.py breast_ultrasound \\
-        --evaluate E.json --clicks C.json
+        --evaluate E.json --clicks C.json [--off-site stu_hospital]
 
 Run once, after the weights are final: the test split is reported, never chosen on.
 """
@@ -28,6 +28,11 @@ def main() -> None:
     parser.add_argument("weights")
     parser.add_argument("--evaluate", type=Path, required=True)
     parser.add_argument("--clicks", type=Path, required=True)
+    parser.add_argument(
+        "--off-site",
+        metavar="DATA",
+        help="The figures are of a data set that is not the weights' own.",
+    )
     options = parser.parse_args()
     path = find_weights(options.weights)
     card = read_card(path)
@@ -39,8 +44,12 @@ def main() -> None:
         test["object_f1_pooled"] = evaluation["pooled"]["object_f1"]
     if evaluation.get("leaky_groups"):
         test["leaky_groups"] = evaluation["leaky_groups"]
-    metrics = {name: value for name, value in card.metrics.items() if name != "test"}
-    replace_card(path, card.model_copy(update={"metrics": metrics | {"test": test}}))
+    metrics = dict(card.metrics)
+    if options.off_site:
+        metrics["off_site"] = metrics.get("off_site", {}) | {options.off_site: test}
+    else:
+        metrics["test"] = test
+    replace_card(path, card.model_copy(update={"metrics": metrics}))
     print(json.dumps(test, indent=1))
 
 

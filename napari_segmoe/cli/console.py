@@ -5,7 +5,9 @@ import sys
 from collections.abc import Generator, Iterable
 from typing import Any, Protocol, TypeVar
 
+from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -43,18 +45,29 @@ def show_text(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+def show_wrapped(text: str, *, indent: int) -> None:
+    """Write a paragraph to stdout, wrapped to the terminal."""
+    Console(markup=False, highlight=False).print(Padding(Text(text), (0, 0, 0, indent)))
+
+
 def show_note(text: str) -> None:
     """Write one remark to stderr."""
     sys.stderr.write(f"segmoe: {text}\n")
 
 
 def show_table(
-    title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]
+    title: str,
+    columns: Iterable[str],
+    rows: Iterable[Iterable[str]],
+    *,
+    is_compact: bool = False,
 ) -> None:
-    """Write a table to stdout."""
+    """Write a table to stdout; a compact one has no lines between its columns."""
     table = Table(title=title, title_justify="left")
+    if is_compact:
+        table.box, table.show_edge, table.padding = box.SIMPLE_HEAD, False, (0, 1, 0, 0)
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, no_wrap=is_compact)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # no markup: "[dicom]" stays
     Console(markup=False).print(table)

@@ -1,7 +1,7 @@
 """`segmoe models`: presets and weights, how large, how fast, how good."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 from napari_segmoe.cli import console, options
 from napari_segmoe.errors import ConfigError
 from napari_segmoe.models.card import WeightsCard, list_weights, read_card
+from napari_segmoe.models.weights_summary import figures_of, subject_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +111,42 @@ def _show_presets(entries: list[dict[str, Any]]) -> None:
 
 
 def _show_weights(entries: list[dict[str, Any]]) -> None:
-    rows = [
-        (entry["name"], _seconds(entry), entry["title"] or "-", entry["licence"] or "-")
-        for entry in entries
-    ]
-    console.show_table("Weights", ("name", "seconds", "title", "licence"), rows)
+    rows = [row for entry in entries for row in _weights_rows(entry)]
+    columns = ("weights", "images", "pixel", "Dice", "1 click", "class", "AUC")
+    title = "Weights, and figures on test images"
+    console.show_table(title, columns, rows, is_compact=True)
+    for entry in entries:
+        words = [entry["title"] or "-", f"{entry['bytes'] / 1e6:.1f} MB"]
+        if entry["seconds_256"] is not None:
+            words.append(f"{_seconds(entry)} s an image")
+        console.show_wrapped(f"{entry['name']}: {', '.join(words)}.", indent=0)
+        console.show_wrapped(entry["licence"] or "No licence is stated.", indent=2)
+    if any(one["leaky_groups"] for entry in entries for one in entry["figures"]):
+        console.show_wrapped(
+            "* Patients of these test images are among the training images: figures of"
+            " classes flatter.",
+            indent=0,
+        )
+
+
+def _weights_rows(entry: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    spacing = entry["spacing_um"]
+    known = (entry["name"], entry["subject"], f"{spacing:g} um" if spacing else "any")
+    for one in entry["figures"] or [{}]:
+        star = "*" if one.get("leaky_groups") else ""
+        if one and not one["is_own"]:
+            known = (f"  at {one['data']}", "", "")
+        yield (
+            *known,
+            _figure(one.get("dice")),
+            _figure(one.get("click_iou")),
+            _figure(one.get("class_accuracy"), star),
+            _figure(one.get("class_auc"), star),
+        )
+
+
+def _figure(value: float | None, mark: str = "") -> str:
+    return "-" if value is None else f"{value:.3f}{mark}"
 
 
 def _seconds(entry: dict[str, Any]) -> str:
@@ -144,8 +176,15 @@ def _describe(listed: _Listed, *, measure: bool) -> dict[str, Any]:
         "object_classes": list(card.object_classes),
         "modality": str(card.modality),
         "organ": card.organ,
+        "subject": subject_of(card),
+        "spacing_um": card.spacing_um,
+        "assumed_spacing_um": card.assumed_spacing_um,
+        "input_px": card.input_px,
+        "figures": [asdict(one) for one in figures_of(card)],
+        "domain": None if card.domain is None else card.domain.model_dump(),
         "metrics": card.metrics,
         "data": card.data,
+        "split": card.split,
         "bytes": listed.bytes,
         "intended_use": card.intended_use,
     }

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segmoe.models.card import WeightsCard, list_weights, read_card
+from napari_segmoe.models.weights_summary import subject_of
 from napari_segmoe.types import Modality, PixelSource
 
 _COLOURED = 0.12
@@ -11,7 +12,6 @@ _COLOURED_SHARE = 0.35
 _GREY_SHARE = 0.005
 _OVERVIEW_PX = 64
 _GREY = frozenset({Modality.ULTRASOUND, Modality.OCT})
-_KIND_NAMES = {Modality.HISTOLOGY: "H&E", Modality.OCT: "OCT"}
 _COLOUR = frozenset({Modality.HISTOLOGY, Modality.ENDOSCOPY, Modality.DERMOSCOPY})
 
 
@@ -72,8 +72,7 @@ def why_unlike(
     kinds = _COLOUR if _is_colourful(pixels) else _GREY
     others = [read_card(path) for name, path in list_weights() if name != card.name]
     fitting = [
-        f"for {other.organ} {_KIND_NAMES.get(other.modality, other.modality.value)}"
-        f" use {other.name}".replace("  ", " ")
+        f"for {subject_of(other)} use {other.name}"
         for other in others
         if other.modality in kinds
     ]

@@ -1,5 +1,6 @@
 """The head of the dock: status line, image, model and device."""
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
-from napari_segmoe.models.card import list_weights
+from napari_segmoe.errors import WeightsError
+from napari_segmoe.models.card import list_weights, read_card
+from napari_segmoe.models.weights_summary import describe
 from napari_segmoe.session.session import Session
 from napari_segmoe.session.status import Activity, Status
 from napari_segmoe.viewer.layers import LayerSync
@@ -34,6 +37,7 @@ ACTIVITY_COLOURS = {
 }
 
 POPUP_WIDTH_PX = 200
+WEIGHTS_TIP = "Weights that segment and classify"
 
 
 class StatusView(QWidget):
@@ -68,7 +72,7 @@ class StatusView(QWidget):
         self._help.setToolTip("Keyboard and mouse")
         self._help.setFixedSize(QSize(24, 24))
         self._image = _make_combo("Image layer to segment")
-        self._weights = _make_combo("Weights that segment and classify")
+        self._weights = _make_combo(WEIGHTS_TIP)
         self._device = _make_combo("Device the model runs on")
         self._device.setMaximumWidth(84)
         self._lay_out()
@@ -129,12 +133,15 @@ class StatusView(QWidget):
             for name, path in list_weights():
                 self._weights.addItem(name.replace("_", " "), name)
                 at = self._weights.count() - 1
-                tip = str(path)
+                tip = _tip_of(path)
                 self._weights.setItemData(at, tip, Qt.ItemDataRole.ToolTipRole)
             if self._weights.findData(choice.weights) < 0:
                 title = Path(choice.weights).stem.replace("_", " ")
                 self._weights.addItem(title, choice.weights)
-            self._weights.setCurrentIndex(self._weights.findData(choice.weights))
+            current = self._weights.findData(choice.weights)
+            self._weights.setCurrentIndex(current)
+            tip = self._weights.itemData(current, Qt.ItemDataRole.ToolTipRole)
+            self._weights.setToolTip(tip or WEIGHTS_TIP)
         with signals_blocked(self._device):
             self._device.clear()
             for device in self._session.model.devices:
@@ -165,6 +172,15 @@ class StatusView(QWidget):
 
     def _on_help_clicked(self) -> None:
         KeysPopover(self._help).show_below(self._help)
+
+
+def _tip_of(path: Path) -> str:
+    """Return what a file of weights is for and how good; it wraps as rich text."""
+    try:
+        lines = describe(read_card(path))
+    except WeightsError as error:
+        lines = (str(error),)
+    return "<br>".join(f"<span>{escape(line)}</span>" for line in lines)
 
 
 def _make_combo(tooltip: str) -> QComboBox:

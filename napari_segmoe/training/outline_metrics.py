@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from napari_segmoe.types import Mask, Spacing
 
 BOUNDARY_PX = 3.0
+_BELOW = -1.0  # below every coordinate
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,13 @@ def border_points(mask: Mask) -> NDArray[np.intp]:
 def _gaps(
     first: NDArray[np.number], second: NDArray[np.number]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    there, back = cKDTree(second).query(first)[0], cKDTree(first).query(second)[0]
+    """Return the distances of all points of each side to the other side.
+
+    No coordinate is 0: where a training has made the CPU take denormal numbers for
+    zeros, scipy's tree never ends on a point at 0, and the process dies.
+    """
+    one, other = first - _BELOW, second - _BELOW
+    there, back = cKDTree(other).query(one)[0], cKDTree(one).query(other)[0]
     return np.asarray(there), np.asarray(back)
 
 

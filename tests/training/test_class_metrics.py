@@ -8,6 +8,7 @@ from napari_segmoe.training.class_metrics import (
     accuracy,
     accuracy_at_coverage,
     auc,
+    balanced_accuracy,
     binary_auc,
     brier_score,
     expected_calibration_error,
@@ -83,3 +84,30 @@ def test_temperature_undoes_a_known_sharpening():
 
 def test_temperature_without_data_is_one():
     assert fit_temperature(np.zeros((0, 2)), np.zeros(0, int)) == 1
+
+
+def test_balanced_accuracy_counts_every_class_alike():
+    probabilities = np.eye(2)[[0, 0, 0, 0, 1, 0]]
+    truth = np.array([0, 0, 0, 0, 1, 1])
+    assert balanced_accuracy(probabilities, truth) == pytest.approx((1 + 0.5) / 2)
+    assert np.isnan(balanced_accuracy(np.zeros((0, 2)), np.zeros(0, int)))
+
+
+def test_class_scores_are_those_of_torchmetrics(rng):
+    functional = pytest.importorskip("torchmetrics.functional.classification")
+    torch = pytest.importorskip("torch")
+    probabilities = softmax(rng.normal(size=(60, 3)), axis=1)
+    truth = rng.integers(0, 3, 60)
+    pair = torch.from_numpy(probabilities), torch.from_numpy(truth)
+    three = {"num_classes": 3, "average": "macro"}
+    expected = {
+        accuracy: functional.multiclass_accuracy(*pair, num_classes=3, average="micro"),
+        balanced_accuracy: functional.multiclass_accuracy(*pair, **three),
+        macro_f1: functional.multiclass_f1_score(*pair, **three),
+        auc: functional.multiclass_auroc(*pair, **three),
+        expected_calibration_error: functional.multiclass_calibration_error(
+            *pair, num_classes=3, n_bins=15, norm="l1"
+        ),
+    }
+    for ours, theirs in expected.items():
+        assert ours(probabilities, truth) == pytest.approx(float(theirs), abs=1e-5)

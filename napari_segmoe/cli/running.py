@@ -9,9 +9,11 @@ import logging
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from platformdirs import user_log_dir
 
@@ -51,7 +53,9 @@ def run(arguments: Sequence[str]) -> int:
     from napari_segmoe.cli.app import app
 
     try:
-        app(list(arguments), prog_name="segmoe")
+        with warnings.catch_warnings():
+            warnings.showwarning = _tell_warning
+            app(list(arguments), prog_name="segmoe")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else DONE
     except SegmoeError as error:
@@ -65,6 +69,22 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  (the program's last line of defence)
         return _report_bug(error)
     return DONE
+
+
+def _tell_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Tell our own warnings as a sentence, without the place in the code."""
+    if category.__module__.startswith("napari_segmoe"):
+        sys.stderr.write(f"segmoe: {message}\n")
+        return
+    found = warnings.formatwarning(message, category, filename, lineno, line)
+    (file or sys.stderr).write(found)
 
 
 def _explain(sentence: str) -> int:

@@ -4,12 +4,14 @@ import errno
 import json
 import subprocess
 import sys
+import warnings
 
 import pytest
 
 from napari_segmoe.cli import app as app_module
 from napari_segmoe.cli import files, running
 from napari_segmoe.cli.files import write_files, write_report
+from napari_segmoe.data.folder import LeakySplitWarning
 from napari_segmoe.errors import ConfigError, WeightsError
 
 
@@ -31,6 +33,22 @@ def test_a_mendable_error_is_one_sentence_and_2(failing, capsys):
     failing(WeightsError("No weights 'x'.\n  Give a file."))
     assert running.run([]) == 2
     assert capsys.readouterr().err == "segmoe: No weights 'x'. Give a file.\n"
+
+
+def test_our_warnings_are_sentences_and_those_of_others_keep_their_place(
+    monkeypatch, capsys
+):
+    def command(*_args, **_options):
+        warnings.warn("3 of 4 groups leak.", LeakySplitWarning, stacklevel=1)
+        warnings.warn("old", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr(app_module, "app", command)
+    before = warnings.showwarning
+    assert running.run([]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("segmoe: 3 of 4 groups leak.\n")
+    assert "test_running.py" in said.splitlines()[1]
+    assert warnings.showwarning is before
 
 
 def test_a_full_disk_is_wrong_use_not_a_bug(failing, capsys):

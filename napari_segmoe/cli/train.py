@@ -1,14 +1,17 @@
 """`segmoe train`: one training run in its own process."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
 
-from napari_segmoe.cli import console
+from napari_segmoe.cli import console, train_console
 from napari_segmoe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from napari_segmoe.training.config import TrainingConfig
 
 
 def train(  # noqa: PLR0913, PLR0917  (the options are its arguments)
@@ -35,8 +38,21 @@ def train(  # noqa: PLR0913, PLR0917  (the options are its arguments)
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other setting."),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Train so many runs; each validates on one fold."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Train so many runs, a seed each.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out.")
+    ] = False,
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--preview", help="Draw what the network would see, to --out, and end."
+        ),
     ] = False,
     list_settings: Annotated[
         bool, typer.Option("--list-settings", help="Show all settings and end.")
@@ -53,19 +69,47 @@ def train(  # noqa: PLR0913, PLR0917  (the options are its arguments)
         return
     named = {"out": out, "model": model, "recipe": recipe, **_folders(data or ())}
     values = _stored_values(out, resume=resume)
+    plan = _stored_plan(out, resume=resume)
+    values |= plan.get("settings", {})
+    folds, seeds = folds or plan.get("folds"), seeds or plan.get("seeds")
     values |= _read_yaml(config) | _parse_settings(settings or ())
     values |= {key: value for key, value in named.items() if value is not None}
     if genotype is not None:
         options = values.get("model_options") or {}
         values["model_options"] = {**options, "genotype": genotype}
+    if preview:
+        values.setdefault("out", ".")
     missing = [f"--{key}" for key in ("data", "out") if key not in values]
     if missing:
         raise ConfigError(f"Training needs {' and '.join(missing)}.")
     training_config = make_config(**values)
-    from napari_segmoe.training.engine import fit
+    if preview:
+        _show_preview(training_config, as_json=as_json)
+        return
+    events = _run(training_config, resume=resume, folds=folds, seeds=seeds)
+    train_console.print_lines(events) if as_json else train_console.show_run(events)
 
-    events = fit(training_config, resume=resume)
-    _print_lines(events) if as_json else _show_progress(events)
+
+def _run(
+    config: "TrainingConfig", *, resume: bool, folds: int | None, seeds: int | None
+) -> Iterator[dict[str, Any]]:
+    if folds is None and seeds is None:
+        from napari_segmoe.training.engine import fit
+
+        return fit(config, resume=resume)
+    from napari_segmoe.training.repeats import fit_repeats
+
+    return fit_repeats(config, folds=folds or 0, seeds=seeds or 1, resume=resume)
+
+
+def _show_preview(config: "TrainingConfig", *, as_json: bool) -> None:
+    from napari_segmoe.training.preview import write_preview
+
+    path = write_preview(config, config.out)
+    if as_json:
+        console.show_json({"preview": str(path)})
+    else:
+        console.show_text(str(path))
 
 
 def _folders(data: Sequence[Path]) -> dict[str, Any]:
@@ -75,6 +119,12 @@ def _folders(data: Sequence[Path]) -> dict[str, Any]:
 def _stored_values(out: Path | None, *, resume: bool) -> dict[str, Any]:
     """Take the settings of the run that is resumed, so that they need no repeating."""
     stored = None if out is None else out / "config.yaml"
+    return _read_yaml(stored) if resume and stored and stored.is_file() else {}
+
+
+def _stored_plan(out: Path | None, *, resume: bool) -> dict[str, Any]:
+    """Take folds, seeds and settings of the runs that are resumed."""
+    stored = None if out is None else out / "repeats.yaml"
     return _read_yaml(stored) if resume and stored and stored.is_file() else {}
 
 
@@ -117,46 +167,3 @@ def _show_settings() -> None:
         )
         rows.append((name, default, about.description or ""))
     console.show_table("Settings of a run", ("name", "default", "meaning"), rows)
-
-
-def _print_lines(events: Iterable[dict[str, Any]]) -> None:
-    import json
-
-    for event in events:
-        console.show_text(json.dumps(event))
-
-
-def _show_progress(events: Iterator[dict[str, Any]]) -> None:
-    with console.make_progress() as progress:
-        task = progress.add_task("Starting", total=None)
-        for event in events:
-            kind = event["event"]
-            if kind == "progress":
-                progress.update(
-                    task,
-                    description=f"Epoch {event['epoch'] + 1}",
-                    completed=event["step"],
-                    total=event["steps"],
-                )
-            else:
-                progress.console.print(_tell(event), markup=False, highlight=False)
-
-
-def _tell(event: dict[str, Any]) -> str:
-    if event["event"] == "start":
-        return (
-            f"{event['parameters']:,} parameters on {event['device']}; "
-            f"{event['train_images']} images to train on, "
-            f"{event['validation_images']} to validate."
-        )
-    if event["event"] == "epoch":
-        figures = {**event["train"], **event.get("validation", {})}
-        told = ", ".join(
-            f"{name} {value:.4g}"
-            for name, value in figures.items()
-            if isinstance(value, int | float)
-        )
-        best = " (best so far)" if event.get("is_best") else ""
-        return f"Epoch {event['epoch'] + 1}: {told}{best}"
-    shown = (f"{key} {value}" for key, value in event.items() if key != "event")
-    return f"{event['event'].capitalize()}: {', '.join(shown)}"

@@ -108,6 +108,51 @@ def split_groups(
     return training, validation
 
 
+def fold_groups(
+    items: Sequence[DataItem], folds: int, fold: int, seed: int
+) -> tuple[tuple[DataItem, ...], tuple[DataItem, ...]]:
+    """Divide items into folds, whole groups at a time, and hold one fold out.
+
+    Parameters
+    ----------
+    items : sequence of DataItem
+        At least as many groups as folds.
+    folds : int
+        How many; each item is held out in exactly one.
+    fold : int
+        Which one is held out, from 0.
+    seed : int
+        Same items and seed, same folds.
+
+    Returns
+    -------
+    (training, validation) : tuples of DataItem
+        In the order of ``items``; folds hold about the same share of each class.
+
+    Raises
+    ------
+    SplitError
+        If there are fewer groups than folds, or no such fold.
+    """
+    if not 0 <= fold < folds or folds < 2:
+        raise SplitError(
+            f"There is no fold {fold} of {folds}; expected 0 to {folds - 1}."
+        )
+    classes: dict[str, list[str | None]] = defaultdict(list)
+    for item in items:
+        classes[item.group].append(item.class_name)
+    if len(classes) < folds:
+        raise SplitError(
+            f"There are {len(classes)} groups for {folds} folds. Take fewer folds, or"
+            " give images their own groups."
+        )
+    chosen = _deal_groups(classes, folds, seed)[fold]
+    training = tuple(item for item in items if item.group not in chosen)
+    validation = tuple(item for item in items if item.group in chosen)
+    check_disjoint(training, validation)
+    return training, validation
+
+
 def check_disjoint(first: Sequence[DataItem], second: Sequence[DataItem]) -> None:
     """Refuse two sides that are empty or share a group.
 
@@ -147,18 +192,40 @@ def split_hash(items: Sequence[DataItem]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _choose_groups(
-    classes: Mapping[str, list[str | None]], fraction: float, seed: int
-) -> set[str]:
-    """Return groups that hold about ``fraction`` of each class's items."""
+def _deal_groups(
+    classes: Mapping[str, list[str | None]], folds: int, seed: int
+) -> list[set[str]]:
+    """Return the groups of each fold: the largest first, to the emptiest fold."""
+    random = np.random.default_rng(seed)
+    dealt: list[set[str]] = [set() for _ in range(folds)]
+    items = [0] * folds
+    for groups in _strata(classes).values():
+        own = [0] * folds
+        order = [groups[index] for index in random.permutation(len(groups))]
+        for group in sorted(order, key=lambda name: -len(classes[name])):
+            place = min(range(folds), key=lambda one: (own[one], items[one]))
+            dealt[place].add(group)
+            own[place] += len(classes[group])
+            items[place] += len(classes[group])
+    return dealt
+
+
+def _strata(classes: Mapping[str, list[str | None]]) -> dict[str, list[str]]:
+    """Return the groups by the class that most of their items have, sorted."""
     strata: dict[str, list[str]] = defaultdict(list)
     for group in sorted(classes):
         counts = Counter(name or "" for name in classes[group])
         strata[max(sorted(counts), key=lambda name: counts[name])].append(group)
+    return {name: strata[name] for name in sorted(strata)}
+
+
+def _choose_groups(
+    classes: Mapping[str, list[str | None]], fraction: float, seed: int
+) -> set[str]:
+    """Return groups that hold about ``fraction`` of each class's items."""
     random = np.random.default_rng(seed)
     chosen: set[str] = set()
-    for name in sorted(strata):
-        groups = strata[name]
+    for groups in _strata(classes).values():
         wanted = fraction * sum(len(classes[group]) for group in groups)
         taken = 0
         for index in random.permutation(len(groups)):

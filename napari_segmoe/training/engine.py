@@ -295,6 +295,7 @@ class _Run:
         if better:
             self.progress.best_score = figures["score"]
             self.progress.best_epoch = self.progress.epoch - 1
+            self.progress.best_figures = figures
             self.progress.stale = 0
             if self._is_last_stage():
                 self._write_weights("best", figures)
@@ -330,6 +331,7 @@ class _Run:
             "best_epoch": self.progress.best_epoch,
             "best_score": self.progress.best_score,
             "stopped_early": self._is_stale(),
+            "validation": self.progress.best_figures,
         }
         if self.fabric.is_global_zero:
             self._guard()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -16,7 +16,7 @@ class Progress:
         Which of the recipe's stages.
     epoch, stage_epoch : int
         Finished epochs of the run and of the stage.
-    best_score, best_epoch : float, int
+    best_score, best_epoch, best_figures : float, int, dict
         The best validation of the stage.
     stale : int
         Validations since.
@@ -32,6 +32,7 @@ class Progress:
     best_epoch: int = -1
     stale: int = 0
     pieces: int = 0
+    best_figures: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers by name."""

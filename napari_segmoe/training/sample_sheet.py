@@ -60,13 +60,15 @@ def draw_samples(
     ]
     width = max(row.width for row in rows)
     reading = (
-        "Green: what shall be marked (colours: classes). Blue: click, stroke or box on"
-        " it; red: click that says no. Yellow line: the answer before."
+        "Green, or its class's colour: what shall be marked. Blue: click, stroke or box"
+        " on it; red: click that says no. Yellow line: the answer before."
     )
     head = [
         write_text(title, size=24, width=width),
         write_text(reading, size=TEXT, width=width, colour=GREY),
     ]
+    if any(one.classes is not None for one in samples):
+        head += [_legend(classes, width)]
     return framed(stack([*head, *rows], gap=_GAP))
 
 
@@ -137,7 +139,7 @@ def describe_sample(sample: Sample, classes: Sequence[str] = ()) -> str:
         ]
         asked = "object by " + " and ".join(kind for kind in kinds if kind)
     if 0 <= sample.object_class < len(classes):
-        return f"{asked}; {classes[sample.object_class]}"
+        return f"{asked}; {classes[sample.object_class].replace('_', ' ')}"
     return asked
 
 
@@ -156,7 +158,7 @@ def enlarge(pixels: Pixels) -> Pixels:
 def tint(pixels: Pixels, mask: Mask, colour: Colour) -> Pixels:
     """Colour a mask, its edge fully."""
     weight = np.where(mask, _TINT, 0.0)
-    weight[mask & ~ndimage.binary_erosion(mask)] = 1.0
+    weight[mask & ~ndimage.binary_erosion(mask, border_value=1)] = 1.0
     mixed = pixels * (1 - weight[..., None]) + np.array(colour) * weight[..., None]
     return mixed.round().astype(np.uint8)
 
@@ -167,7 +169,7 @@ def outline(pixels: Pixels, mask: Mask, colour: Colour) -> Pixels:
     size = (drawn.shape[1], drawn.shape[0])
     large = Image.fromarray(mask.astype(np.uint8) * 255).resize(size)
     inside = np.asarray(large) > 127
-    drawn[inside & ~ndimage.binary_erosion(inside)] = colour
+    drawn[inside & ~ndimage.binary_erosion(inside, border_value=1)] = colour
     return drawn
 
 
@@ -192,7 +194,7 @@ def mark_prompts(pixels: Pixels, prompts: Prompts, side_px: int) -> Pixels:
     for click in prompts.clicks:
         x, y = place(click.y, click.x)
         colour = _POSITIVE if click.positive else _NEGATIVE
-        draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=colour, outline=PAPER, width=1)
+        draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=colour, outline=PAPER, width=1)
     return np.asarray(picture)
 
 
@@ -202,6 +204,26 @@ def framed(page: Image.Image) -> Image.Image:
     sheet = Image.new("RGB", size, PAPER)
     sheet.paste(page, (_MARGIN, _MARGIN))
     return sheet
+
+
+def _legend(classes: Sequence[str], width: int) -> Image.Image:
+    """Return the classes' names in their colours, four a line."""
+    names = [
+        write_text(
+            f"\u25a0 {name.replace('_', ' ')}",
+            size=TEXT,
+            width=width // 4 - 4,
+            colour=_darker(_CLASSES[number % len(_CLASSES)]),
+        )
+        for number, name in enumerate(classes)
+    ]
+    lines = [place_beside(names[i : i + 4], gap=4) for i in range(0, len(names), 4)]
+    return stack(lines, gap=2)
+
+
+def _darker(colour: Colour) -> Colour:
+    red, green, blue = (round(0.75 * part) for part in colour)
+    return red, green, blue
 
 
 def _captioned(panel: Image.Image, words: str) -> Image.Image:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from napari_segmoe.data.mask_classes import MaskClasses
@@ -33,6 +34,7 @@ from napari_segmoe.training.unlabelled_images import load_unlabelled
 __all__ = ["RunData", "describe_leak", "divide_items", "load_run_data"]
 
 
+_FILES = ("encoder_weights", "start_from", "first_stage")
 _NOT_IN_CARDS = {
     *("data", "more_data", "unlabelled", "labelled_list"),
     *("out", "title", "licence"),
@@ -89,10 +91,16 @@ class RunData:
             seed=config.seed,
             data=self.described,
             split=self.split,
-            training=config.model_dump(mode="json", exclude=_NOT_IN_CARDS),
+            training=_told(config),
             metrics={"validation": validation} if validation else {},
             licence=config.licence,
         )
+
+
+def _told(config: TrainingConfig) -> dict[str, Any]:
+    """Return the settings for a card: files without the folders they are in."""
+    told = config.model_dump(mode="json", exclude=_NOT_IN_CARDS)
+    return told | {name: Path(told[name]).name for name in _FILES if told[name]}
 
 
 def load_run_data(config: TrainingConfig) -> RunData:
@@ -201,8 +209,9 @@ def _describe_split(
 ) -> dict[str, Any]:
     return {
         "from": config.split,
-        "seed": config.seed,
+        "seed": config.seed if config.split_seed is None else config.split_seed,
         "validation_fraction": config.validation_fraction,
+        **({"folds": config.folds, "fold": config.fold} if config.folds else {}),
         "by": "group",
         "train": len(train),
         "validation": len(validation),

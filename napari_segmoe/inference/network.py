@@ -56,11 +56,14 @@ class TileAnswers:
         Predicted signed distance, positive inside.
     output : SegmentationOutput
         Everything else, on the device.
+    classes : (B, n, n) uint8, or None
+        Most probable class of each pixel, from 1, where the weights tell them apart.
     """
 
     probability: NDArray[np.float32]
     distance: NDArray[np.float32] | None
     output: SegmentationOutput
+    classes: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,7 +192,16 @@ class WindowNetwork:
             scores.sigmoid()[:, 0].cpu().numpy(),
             None if distance is None else distance.float()[:, 0].cpu().numpy(),
             output,
+            self._tile_classes(output),
         )
+
+    def _tile_classes(self, output: SegmentationOutput) -> NDArray[np.uint8] | None:
+        if not self.card.mask_classes:
+            return None
+        best: NDArray[np.uint8] = (
+            output.logits[:, 1:].argmax(dim=1).byte().cpu().numpy()
+        )
+        return best + np.uint8(1)
 
     @torch.inference_mode()
     def probe(self, side_px: int) -> WindowAnswer:

@@ -21,6 +21,7 @@ def _save(folder, **card):
     model = create_model("resformer_lite", **options).eval()
     path = folder / "lesions.safetensors"
     settings = {"classes": NAMES, "object_classes": NAMES, "mask_classes": NAMES}
+    settings["multi_label"] = bool(card.get("classes", NAMES))
     written = WeightsCard(
         name="lesions",
         model="resformer_lite",
@@ -28,7 +29,6 @@ def _save(folder, **card):
         modality="oct",
         input_px=64,
         prompt_channels=5,
-        multi_label=True,
         **settings | card,
     )
     save_weights(path, model, written)
@@ -132,3 +132,34 @@ def test_pixel_classes_come_at_the_size_of_the_image(weights):
     found = predictor._network.pixel_classes(answer, (50, 120))
     assert found.shape == (50, 120)
     assert set(np.unique(found)) <= {1, 2, 3}
+
+
+def test_windows_of_a_region_part_touching_lesions_of_two_classes(
+    tmp_path, monkeypatch
+):
+    path = _save(tmp_path, classes=(), spacing_um=1.0)
+    predictor = load_predictor(path, device="cpu")
+    model = predictor._network.model
+    real = model.forward
+
+    def forward(image, *args, **kwargs):
+        grey = image[:, 0]
+        number = (grey > 0.0).long() + 2 * (grey > 0.6).long()  # 0, 1 or 3
+        wanted = torch.nn.functional.one_hot(number, 4).movedim(3, 1)
+        return replace(real(image, *args, **kwargs), logits=8.0 * wanted.float())
+
+    def classify(output, mask):
+        shares = output.logits[:, 1:].softmax(dim=1)
+        return 6 * (shares * mask).sum(dim=(2, 3)) / mask.sum(dim=(2, 3))
+
+    monkeypatch.setattr(model, "forward", forward)
+    monkeypatch.setattr(model, "classify_region", classify)
+    rng = np.random.default_rng(0)
+    image = rng.integers(20, 60, (90, 150)).astype(np.uint8)
+    image[30:60, 20:75], image[30:60, 75:130] = 150, 250
+    predictor.set_image(image, (1.0, 1.0), modality=Modality.OCT)
+    answer = predictor.predict()
+    assert len(answer.objects) == 2
+    by_class = {one.class_name: one for one in answer.objects}
+    assert set(by_class) == {"cyst", "drusen"}
+    assert by_class["cyst"].box[3] in range(73, 78)

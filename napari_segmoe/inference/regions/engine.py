@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_segmoe.inference.devices import beside_count, thread_count
 from napari_segmoe.inference.network import TileAnswers, WindowNetwork
 from napari_segmoe.inference.regions.blending import Blender, Chunk
+from napari_segmoe.inference.regions.class_plane import ClassPlane
 from napari_segmoe.inference.regions.components import Component, Stitcher
 from napari_segmoe.inference.regions.estimating import check_memory, remember_rate
 from napari_segmoe.inference.regions.forwarding import TileForward
@@ -145,6 +146,7 @@ class _Region:
         self._complete: deque[Component] = deque()
         self._probability = np.zeros(pixels.shape, np.uint8)
         self._distance: NDArray[np.float16] | None = None
+        self._classes = ClassPlane(self._lattice) if self._card.mask_classes else None
         self._votes: list[Vote] = []
         self._can_vote = can_vote(network)
         self._thread_count = beside_count()
@@ -191,7 +193,8 @@ class _Region:
 
     def _number_next(self) -> None:
         component = self._complete.popleft()
-        self._numbering.add(component, self._distance, self._probability)
+        classes = None if self._classes is None else self._classes.values
+        self._numbering.add(component, self._distance, self._probability, classes)
 
     def _number(self) -> Iterator[None]:
         while self._complete:
@@ -287,6 +290,8 @@ class _Region:
                 if found is not None:
                     self._votes += votes_of(network, found)
             distance = None if answers.distance is None else answers.distance[index]
+            if self._classes is not None and answers.classes is not None:
+                self._classes.add(*window, answers.classes[index])
             yield from self._take(window, answers.probability[index], distance)
 
     def _take(

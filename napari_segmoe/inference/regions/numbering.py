@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_segmoe.inference.class_parting import part_classes
 from napari_segmoe.inference.regions.components import Component, Stitcher
 from napari_segmoe.inference.regions.objects_in_parts import parts_of
 from napari_segmoe.inference.splitting import NECK
@@ -61,10 +62,12 @@ class Numbering:
         component: Component,
         distance: NDArray[np.float16] | None,
         probability: NDArray[np.uint8] | None = None,
+        classes: NDArray[np.uint8] | None = None,
     ) -> None:
         """Part a component that is complete by the signed distance, (H, W) or None.
 
-        By the probability, (H, W) in steps of 1/255, doubtful parts are dropped.
+        By the probability, (H, W) in steps of 1/255, doubtful parts are dropped; by
+        the classes of pixels, (H, W), objects of two of them are parted.
         """
         if component.area_px < max(self._smallest_px, 1):
             return
@@ -73,7 +76,8 @@ class Numbering:
         worth = component.area_px >= 2 * self._smallest_px
         whole = _Part(component.root, component.area_px, component.first)
         doubted = self._least_mean > 0 and probability is not None
-        if not small or not (doubted or (worth and distance is not None)):
+        told = distance is not None or classes is not None
+        if not small or not (doubted or (worth and told)):
             self._parts.append(whole)
             return
         inside = self._stitcher.labels[y0:y1, x0:x1]
@@ -85,6 +89,9 @@ class Numbering:
         if worth and distance is not None:
             deep = distance[y0:y1, x0:x1].astype(np.float32)
             parts = parts_of(own, deep, smallest_px=self._smallest_px, neck=self._neck)
+        if worth and classes is not None:
+            seen = classes[y0:y1, x0:x1]
+            parts = part_classes(parts, seen, smallest_px=self._smallest_px)
         areas = np.bincount(parts.ravel())
         if len(areas) <= 2:
             self._parts.append(replace(whole, mean=_mean(sure, own)))

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_segmoe.inference.class_parting import part_classes
 from napari_segmoe.inference.network import TileAnswers, WindowNetwork
 from napari_segmoe.inference.regions.lattice import Lattice
 from napari_segmoe.inference.regions.objects_in_parts import innermost, rough_parts
@@ -90,10 +91,11 @@ def find_pieces(
     if not mask.any():
         return None
     distance = None if answers.distance is None else answers.distance[index]
+    classes = None if answers.classes is None else answers.classes[index]
     top, left = lattice.corner(*place)
     height, width = lattice.shape
     found = Pieces(answers, index, [], [])
-    for piece, (y, x) in _pieces(mask, distance, card):
+    for piece, (y, x) in _pieces(mask, distance, classes, card):
         at_y = min(max(top + y, 0), height - 1)
         at_x = min(max(left + x, 0), width - 1)
         if lattice.owns(*place, at_y, at_x):
@@ -134,12 +136,17 @@ def score_pieces(
 
 
 def _pieces(
-    mask: Mask, distance: NDArray[np.float32] | None, card: WeightsCard
+    mask: Mask,
+    distance: NDArray[np.float32] | None,
+    classes: NDArray[np.uint8] | None,
+    card: WeightsCard,
 ) -> Iterator[tuple[Mask, tuple[int, int]]]:
     """Give the pieces of a window's mask, and their innermost pixels."""
     smallest_px = card.smallest_object_fraction * mask.size
     step = max(len(mask) // _COARSE_PX, 1)
     components = ndimage.label(mask, structure=_EIGHT)[0]
+    if classes is not None:
+        components = part_classes(components, classes, smallest_px=smallest_px)
     for number, box in enumerate(ndimage.find_objects(components), 1):
         own = components[box] == number
         if own.sum() < smallest_px:

@@ -10,12 +10,13 @@ r"""Write RESULTS.md from the JSON files in this folder.
     python benchmarks/make_results.py
 
 Each report NAME.evaluate.json or NAME.clicks.json makes one column; ablations.*.json,
-semi_supervised.json and search.json are written by the scripts of these names. A table
-whose file is not there says how to make it.
+domain.json, semi_supervised.json and search.json are written by the scripts of these
+names. A table whose file is not there says how to make it.
 """
 
 from tables.ablations import ablations
 from tables.bench import bench
+from tables.domain import domain
 from tables.papers import papers
 from tables.routing import routing
 from tables.scores import automatic, clicks
@@ -35,7 +36,7 @@ OPENING = (
 def main() -> None:
     """Write RESULTS.md beside this script."""
     remarks = (FOLDER / "remarks.md").read_text(encoding="utf-8")
-    tables = [starter, papers, automatic, clicks, routing, ablations, bench]
+    tables = [starter, papers, automatic, clicks, routing, domain, ablations, bench]
     parts = [OPENING, *(make() for make in tables), remarks.strip()]
     text = "\n\n".join(parts) + "\n"
     (FOLDER / "RESULTS.md").write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Rows of ablations.*.json, semi_supervised.json and search.json.
+"""Rows of ablations.*.json and search.json.
 
-A row of the first two is ``{"name", "dice": {"mean", "low", "high"}}`` and whatever
+A row of the first is ``{"name", "dice": {"mean", "low", "high"}}`` and whatever
 else its script measured; figures are shown, texts are told beside them.
 """
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tables.markdown import NOTHING, mean_of, section, show, table
+from tables.semi import semi
 from tables.sources import not_run, read
 
 _SHOWN = {"name", "dice", "iou", "data", "split", "n", "command"}
@@ -90,10 +91,6 @@ FILES = {
         "ablations.decoder_interaction.json",
         "python benchmarks/ablate_decoder_interaction.py --data DATA/busi --out RUNS",
     ),
-    "Semi-MoE: with and without unlabelled images": (
-        "semi_supervised.json",
-        "python benchmarks/semi_supervised.py --data DATA/glas --out RUNS",
-    ),
     "ResFormer: DFE, classification": (
         "ablations.resformer.json",
         "python benchmarks/ablate_resformer.py --data DATA/oct_kermany_lesions"
@@ -105,7 +102,7 @@ FILES = {
 def ablations() -> str:
     """Return a table a file, and the outcome of the search."""
     parts = [_one(title, *found) for title, found in FILES.items()]
-    return section("Ablations", *parts, _search())
+    return section("Ablations", *parts, semi(), _search())
 
 
 def _one(title: str, file: str, command: str) -> str:

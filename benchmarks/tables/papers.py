@@ -11,6 +11,7 @@ from typing import Any
 from tables.ablations import rows_of, search_rows
 from tables.costs import cost_of, shipped_cards
 from tables.markdown import NOTHING, look, section, show, table
+from tables.semi import semi_lines
 from tables.sources import reports_of
 
 HEADER = ("network", "data and split", "Dice", "IoU", "more", "cost", "command")
@@ -165,10 +166,7 @@ PAPERS = (
         ("glands",),
         "So the network is held against its own supervised baseline on the same"
         " labels. `glands` learned from all labels by the recipe `multitask`.",
-        _ablation(
-            "semi_supervised.json",
-            "python benchmarks/semi_supervised.py --data DATA/glas --out RUNS",
-        ),
+        semi_lines,
     ),
     Paper(
         "ResFormer",

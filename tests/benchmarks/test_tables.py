@@ -26,12 +26,13 @@ def _interval(mean):
 def test_without_any_file_every_table_says_how_to_make_it(folder):
     from tables.ablations import ablations
     from tables.bench import bench
+    from tables.domain import domain
     from tables.papers import papers
     from tables.routing import routing
     from tables.scores import automatic, clicks
     from tables.weights import starter
 
-    for make in (automatic, clicks, ablations, bench):
+    for make in (automatic, clicks, domain, ablations, bench):
         assert "Not run yet" in make()
     assert ablations().count("Not run yet") == 5
     assert "No report holds routing" in routing()
@@ -101,6 +102,51 @@ def test_the_search_is_shown_with_its_outcome(folder):
     assert "| searched less random_mean | 0.050 [-0.050, 0.150] |" in text
     assert "no better" in text
     assert "busi + glas, held out" in papers()
+
+
+def test_semi_supervised_runs_stand_beside_their_baseline(folder):
+    from tables.papers import papers
+    from tables.semi import semi
+
+    figure = {
+        "baseline": _interval(0.8),
+        "method": _interval(0.9),
+        "difference": {**_interval(0.15), "p": 0.031},
+    }
+    gate = {"gate_less_expert_dice": {**_interval(0.02), "p": None}}
+    part = {"dice": figure, "iou": figure, **gate}
+    one = {"baseline": "a", "method": "b", "seeds": [0, 1], "validation": part}
+    comparisons = {"0.2": {**one, "test": part}, "1": {**one, "seeds": []}}
+    _write(folder, "semi_supervised.json", {"comparisons": comparisons})
+    text = semi()
+    assert (
+        "| 20 % of the labels | test | dice | 0.800 [0.700, 0.900] |"
+        " 0.900 [0.800, 1.000] | 0.150 [0.050, 0.250] | 0.031 |"
+    ) in text
+    assert (
+        "| test | gate_less_expert_dice | - | - | 0.020 [-0.080, 0.120] | - |" in text
+    )
+    assert "100 %" not in text  # no seed is done there
+    assert "ours: semi_moe_lite, semi-supervised (b)" in papers()
+    assert "p 0.031, paired over seeds" in papers()
+
+
+def test_the_domain_guard_is_told_for_each_foreign_data_set(folder):
+    from tables.domain import domain
+
+    row = {
+        "in_domain": "busi / test",
+        "n": 141,
+        "false_alarms": _interval(0.05),
+        "against": {
+            "glas": {"n": 80, "auroc": _interval(0.99), "withheld": 1.0},
+            "stu": {"n": 34, "auroc": _interval(0.6), "similar": True},
+        },
+    }
+    _write(folder, "domain.json", {"breast": row})
+    text = domain()
+    assert "| glas, n = 80 | 0.990 [0.890, 1.090] | 1.000 |" in text
+    assert "stu (similar), n = 34 | 0.600 [0.500, 0.700] | - |" in text
 
 
 def test_reports_are_judged_by_the_bounds_of_their_data(folder):

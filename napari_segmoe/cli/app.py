@@ -14,6 +14,7 @@ from napari_segmoe.cli.evaluate import evaluate
 from napari_segmoe.cli.explain import explain
 from napari_segmoe.cli.make_slide import make_slide
 from napari_segmoe.cli.models import models
+from napari_segmoe.cli.project import project
 from napari_segmoe.cli.search import search
 from napari_segmoe.cli.segment import segment
 from napari_segmoe.cli.train import train
@@ -52,3 +53,4 @@ for command in (
     bench,
 ):  # fmt: skip
     app.command()(command)
+app.add_typer(project)

@@ -16,9 +16,9 @@ from napari_segmoe.data.folder import (
 )
 from napari_segmoe.data.images import read_image
 from napari_segmoe.data.mask_classes import IGNORED, MaskClasses, choose_classes
+from napari_segmoe.data.mask_objects import true_objects
 from napari_segmoe.data.masks import MaskImage, MaskKind, read_mask
 from napari_segmoe.errors import DataFolderError, SplitError
-from napari_segmoe.training.metrics import label_components
 from napari_segmoe.types import Click, LoadedImage, Mask, Modality, Prediction, Spacing
 
 
@@ -224,19 +224,3 @@ def count_leaky_groups(folder: DataFolder, items: Sequence[DataItem]) -> str | N
 def describe_split(folder: DataFolder, split: str) -> dict[str, Any]:
     """Name the data without giving away where it lies."""
     return {"data": folder.path.name, "split": split}
-
-
-def true_objects(mask: MaskImage) -> NDArray[np.integer]:
-    """Return one id an object, (H, W).
-
-    Instances keep their ids. Of other masks each connected piece of a value is an
-    object; so it is where an instance mask has one id in all: its pieces were never
-    numbered (two images of GlaS are so), or it is one piece anyway.
-    """
-    if mask.kind is MaskKind.INSTANCES and mask.labels.max() > 1:
-        return mask.labels
-    objects = np.zeros(mask.labels.shape, np.int32)
-    for value in np.unique(mask.labels[mask.labels > 0]):
-        components = label_components(mask.labels == value)
-        objects = np.where(components > 0, components + objects.max(), objects)
-    return objects

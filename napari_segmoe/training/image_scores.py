@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segmoe.data.mask_classes import IGNORED
+from napari_segmoe.data.mask_objects import label_components
 from napari_segmoe.training.cases import Case, ScoredPredictor
 from napari_segmoe.training.distance_metrics import DistanceScores, score_distance
-from napari_segmoe.training.metrics import Overlap, label_components, measure_overlap
+from napari_segmoe.training.metrics import Overlap, measure_overlap
 from napari_segmoe.training.object_metrics import ObjectScores, score_objects
 from napari_segmoe.training.outline_metrics import OutlineScores, score_outlines
 from napari_segmoe.types import Mask, Prediction

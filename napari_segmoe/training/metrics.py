@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_segmoe.types import Mask
 
@@ -94,26 +92,3 @@ def pool_overlaps(overlaps: Iterable[Overlap]) -> Overlap:
     rows = [(o.both, o.predicted, o.truth) for o in overlaps]
     both, predicted, truth = np.asarray(rows, int).reshape(-1, 3).sum(0)
     return Overlap(int(both), int(predicted), int(truth))
-
-
-def label_components(mask: Mask, *, min_area_px: int = 1) -> NDArray[np.int32]:
-    """Give each connected component (8 neighbours) of a mask its own id.
-
-    Parameters
-    ----------
-    mask : (H, W) bool
-        Any mask.
-    min_area_px : int
-        Smaller components are left out.
-
-    Returns
-    -------
-    (H, W) int32
-        Ids 1, 2, ... in reading order; 0 elsewhere.
-    """
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
-    areas = np.bincount(labels.ravel(), minlength=count + 1)
-    keep = areas >= min_area_px
-    keep[0] = False
-    ids = np.cumsum(keep) * keep
-    return ids.astype(np.int32)[labels]

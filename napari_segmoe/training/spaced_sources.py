@@ -11,11 +11,11 @@ from torch import Tensor
 from napari_segmoe.data.folder import stated_spacing_um
 from napari_segmoe.data.images import read_image
 from napari_segmoe.data.mask_classes import MaskClasses
+from napari_segmoe.data.mask_objects import true_objects
 from napari_segmoe.data.masks import MaskKind, read_mask
 from napari_segmoe.data.slides.resampling import resample
 from napari_segmoe.data.splits import DataItem
 from napari_segmoe.errors import ConfigError, DataFolderError
-from napari_segmoe.training.cases import true_objects
 from napari_segmoe.training.sources import (
     Source,
     class_numbers,

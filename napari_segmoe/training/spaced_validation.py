@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_segmoe.data.click_simulation import distance_inside
+from napari_segmoe.data.mask_objects import label_components
 from napari_segmoe.training.batches import make_batch
 from napari_segmoe.training.config import TrainingConfig
-from napari_segmoe.training.metrics import label_components
 from napari_segmoe.training.object_metrics import score_objects
 from napari_segmoe.training.samples import Sample
 from napari_segmoe.training.sources import ObjectBox, Source

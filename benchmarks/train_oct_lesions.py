@@ -22,7 +22,9 @@ from napari_segmoe.inference.devices import choose_device
 from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.models.weights import load_weights, save_weights
 from napari_segmoe.training.calibration import calibrate
+from napari_segmoe.training.cases import shared_classes
 from napari_segmoe.training.config import TrainingConfig, load_config, make_config
+from napari_segmoe.training.domain_fit import fit_run_domain
 from napari_segmoe.training.engine import fit
 from napari_segmoe.training.run_data import divide_items
 
@@ -35,6 +37,8 @@ LICENCE = (
     "CC BY 4.0. Trained on B-scans of Kermany et al. 2018 (Cell 172:1122-1131, CC BY"
     " 4.0) with the lesion outlines of a public student project (CC BY 4.0)."
 )
+SMALLEST_OBJECT = 5e-4  # 40 of 78 000 px
+UNCERTAIN_BELOW = 0.5  # of six classes
 SETTINGS = {
     "name": NAME,
     "title": TITLE,
@@ -96,18 +100,26 @@ def main() -> None:
 def ship(data: Path, run: Path) -> None:
     """Calibrate a run's best weights and write them into the package."""
     config: TrainingConfig = load_config(run / "config.yaml")
-    _, validation = divide_items(read_data_folder(data), config)
+    folder = read_data_folder(data)
+    _, validation = divide_items(folder, config)
     model, card = load_weights(run / "best.safetensors")
     card = card.model_copy(
-        update={"title": TITLE, "licence": LICENCE, "refuse_below": 0.5}
+        update={
+            "title": TITLE,
+            "licence": LICENCE,
+            "refuse_below": 0.5,
+            "smallest_object_fraction": SMALLEST_OBJECT,
+            "uncertain_below": UNCERTAIN_BELOW,
+        }
     )
     network = WindowNetwork(model, card, choose_device("cpu"))
-    card = calibrate(network, validation)
+    calibrate(network, validation, mask_classes=shared_classes(folder, card))
+    card = fit_run_domain(network, config)
     target = Path(str(files("napari_segmoe") / "resources" / "weights"))
     path = target / f"{NAME}.safetensors"
     written = save_weights(path, model.to("cpu"), card, half=True)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    for name in ("object_temperature", "refuse_below", "mask_classes"):
+    for name in ("object_temperature", "refuse_below", "mask_classes", "domain"):
         print(name, getattr(written, name))
 
 

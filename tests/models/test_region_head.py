@@ -83,3 +83,36 @@ def test_half_precision_maps_are_pooled_in_float32():
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         scores = head((feature,), torch.rand(1, 4).bfloat16(), _square())
     assert scores.dtype == torch.float32
+
+
+def test_layers_tell_what_lies_above_and_below_an_object():
+    torch.manual_seed(0)
+    head = RegionHead((2,), embedding_channels=0, classes=3, context="layers").eval()
+    feature = torch.rand(1, 2, 40, 40)
+    mask = torch.zeros(1, 1, 40, 40)
+    mask[..., 18:22, 10:20] = 1
+    before = head((feature,), None, mask)
+    for rows in (slice(14, 18), slice(22, 26)):
+        other = feature.clone()
+        other[..., rows, 10:20] += 1
+        assert not torch.allclose(head((other,), None, mask), before)
+    far = feature.clone()
+    far[..., :10, :] += 1
+    far[..., 18:22, 30:] += 1  # beside it, beyond the ring
+    assert torch.allclose(head((far,), None, mask), before)
+
+
+def test_above_and_below_are_not_the_same():
+    torch.manual_seed(0)
+    head = RegionHead((1,), embedding_channels=0, classes=3, context="layers").eval()
+    feature = torch.zeros(1, 1, 40, 40)
+    feature[..., :20, :] = 1
+    mask = torch.zeros(1, 1, 40, 40)
+    mask[..., 18:22, 10:20] = 1
+    turned = head((feature.flip(2),), None, mask.flip(2))
+    assert not torch.allclose(head((feature,), None, mask), turned)
+
+
+def test_an_unknown_context_is_refused():
+    with pytest.raises(ValueError, match="nothing"):
+        RegionHead((1,), embedding_channels=0, classes=2, context="nothing")

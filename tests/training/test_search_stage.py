@@ -120,7 +120,7 @@ def test_warm_up_leaves_the_architecture_alone(monkeypatch):
 
 @pytest.mark.parametrize(("epochs", "warm"), [(80, 10), (20, 2), (1, 0)])
 def test_warm_up_is_the_released_code_s_share(epochs, warm):
-    assert _stage(epochs=epochs).warmup_epochs == warm
+    assert _stage(epochs=epochs, warmup_share=0.125).warmup_epochs == warm
 
 
 def test_one_batch_is_learnt():

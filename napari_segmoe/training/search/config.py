@@ -54,10 +54,16 @@ class SearchConfig(BaseModel):
     epochs: int = Field(20, ge=1, description="Of each stage. Paper: 80.")
     steps_per_epoch: int = Field(20, ge=1)
     warmup_share: float = Field(
-        0.125, ge=0, lt=1, description="Epochs of weights only. Code: 10 of 80."
+        0.25,
+        ge=0,
+        lt=1,
+        description="Epochs of weights only. Code: 10 of 80; short searches need more,"
+        " or what has no weights wins.",
     )
     batch_size: int = Field(8, ge=1)
-    weight_rate: float = Field(0.025, gt=0, description="SGD; cosine.")
+    weight_rate: float = Field(
+        0.1, gt=0, description="SGD; cosine. Paper: 0.025, over far more steps."
+    )
     final_weight_rate: float = Field(1e-5, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(3e-4, ge=0)

@@ -19,8 +19,8 @@ BASE = {
     "exclude": {"label_conflict": "1"},
     "empty_class": "normal",
     "encoder_weights": "imagenet",
-    "input_px": 128,
-    "epochs": 6,
+    "input_px": 96,
+    "epochs": 4,
     "batch_size": 16,
     "learning_rate": 2e-3,
     "encoder_rate_factor": 0.3,
@@ -35,7 +35,7 @@ BASE = {
     "prompt_share": 0.0,
     "object_head": False,
     "patience": 100,
-    "validate_every": 3,
+    "validate_every": 2,
 }
 VARIANTS = (
     Variant("whole: HMSF, TIM, UPA", {}),
@@ -50,7 +50,7 @@ VARIANTS = (
         {"model_options": {"weighing": False, "interaction": False, "fusion": False}},
     ),
 )
-BUDGET = "reduced: 128 px, few epochs"
+BUDGET = "reduced: 96 px, few epochs"
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ RESULT = Path(__file__).with_name("ablations.resformer.json")
 BASE = {
     "model": "resformer_lite",
     "modality": "oct",
-    "input_px": 128,
-    "epochs": 8,
+    "input_px": 96,
+    "epochs": 6,
     "batch_size": 8,
     "learning_rate": 2e-3,
     "warmup_steps": 20,
@@ -31,7 +31,7 @@ BASE = {
     "prompt_share": 0.0,
     "object_head": False,
     "patience": 100,
-    "validate_every": 4,
+    "validate_every": 2,
 }
 VARIANTS = (
     Variant("whole: DFE, classification", {}),
@@ -39,7 +39,7 @@ VARIANTS = (
     Variant("without classification", {"image_head": False}),
     Variant("neither", {"image_head": False, "model_options": {"dfe": "none"}}),
 )
-BUDGET = "reduced: 128 px, few epochs, no pretrained encoder"
+BUDGET = "reduced: 96 px, few epochs, no pretrained encoder"
 
 
 if __name__ == "__main__":

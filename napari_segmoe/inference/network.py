@@ -1,6 +1,5 @@
 """One network on one device: a window of an image in, probabilities out."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,20 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from napari_segmoe.data.patches import Patch
 from napari_segmoe.data.prompt_maps import draw_prompts
 from napari_segmoe.data.windows import Window
 from napari_segmoe.inference.devices import choose_precision
 from napari_segmoe.inference.grids import WindowReader, shrink, spread
+from napari_segmoe.inference.smoothing import smooth_scores
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.domain_guard import pool_maps
 from napari_segmoe.models.network import State
 from napari_segmoe.models.outputs import SegmentationOutput
 from napari_segmoe.types import PixelSource, Prompts, Steering
-
-_LARGEST_SCORE = 8.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,7 +164,7 @@ class WindowNetwork:
             else:
                 maps = self._draw(window, prompts, previous)
                 output = self.model(self._grid(window), maps)
-        scores = _smooth(output.foreground, self.card.smoothing_px)
+        scores = smooth_scores(output.foreground, self.card.smoothing_px)
         probability = scores.sigmoid()[0, 0].cpu().numpy()
         return WindowAnswer(window, probability, output)
 
@@ -186,7 +183,7 @@ class WindowNetwork:
         grid = planes.permute(0, 3, 1, 2).float() / 255  # (B, 3, n, n), channels last
         with self._autocast():
             output = self.model((grid - self._mean) / self._std)
-        scores = _smooth(output.foreground, self.card.smoothing_px)
+        scores = smooth_scores(output.foreground, self.card.smoothing_px)
         distance = output.distance
         return TileAnswers(
             scores.sigmoid()[:, 0].cpu().numpy(),
@@ -382,18 +379,3 @@ class WindowNetwork:
         grid = self._reader.grid(window).to(self.device)
         grid = (grid - self._mean) / self._std
         return grid.contiguous(memory_format=torch.channels_last)
-
-
-def _smooth(scores: Tensor, sigma: float) -> Tensor:
-    """Return scores, (1, 1, n, n), clipped and blurred by a Gaussian."""
-    if sigma == 0:
-        return scores
-    reach = math.ceil(3 * sigma)
-    axis = torch.arange(-reach, reach + 1, device=scores.device, dtype=scores.dtype)
-    kernel = torch.exp(-(axis**2) / (2 * sigma**2))
-    kernel = kernel / kernel.sum()
-    padded = F.pad(
-        scores.clamp(-_LARGEST_SCORE, _LARGEST_SCORE), (reach,) * 4, mode="replicate"
-    )
-    rows = F.conv2d(padded, kernel[None, None, :, None])
-    return F.conv2d(rows, kernel[None, None, None, :])

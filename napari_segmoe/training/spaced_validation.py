@@ -144,7 +144,8 @@ def _clicked(source: Source, chosen: ObjectBox, config: TrainingConfig) -> Sampl
     middle = config.input_px / 2 - 0.5
     truth = object_at(window_ids, chosen.id, (middle, middle))
     prompts = Prompts(clicks=(Click(middle, middle),))
-    return _sample(image, truth, prompts, source.object_class)
+    own = chosen.class_number if source.mask_classes else source.object_class
+    return _sample(image, truth, prompts, own)
 
 
 def _click_figures(network: _Network, clicked: Sequence[Sample]) -> dict[str, float]:

@@ -196,13 +196,13 @@ def test_prompts_are_falsy_only_when_empty():
 
 
 def test_smoothing_keeps_flat_scores_and_straightens_a_comb():
-    from napari_segmoe.inference.network import _smooth
+    from napari_segmoe.inference.smoothing import smooth_scores
 
     flat = torch.full((1, 1, 32, 32), 2.0)
-    assert torch.allclose(_smooth(flat, 1.5), flat, atol=1e-5)
+    assert torch.allclose(smooth_scores(flat, 1.5), flat, atol=1e-5)
     comb = torch.full((1, 1, 32, 32), -4.0)
     comb[..., 16:, :] = 4
     comb[..., 13:16, ::2] = 4
-    edge = (_smooth(comb, 1.5)[0, 0] > 0).float().sum(dim=0)
+    edge = (smooth_scores(comb, 1.5)[0, 0] > 0).float().sum(dim=0)
     assert (edge.max() - edge.min()) <= 1
-    assert torch.equal(_smooth(comb, 0), comb)
+    assert torch.equal(smooth_scores(comb, 0), comb)

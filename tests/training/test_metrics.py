@@ -5,7 +5,6 @@ import pytest
 
 from napari_segmoe.training.metrics import (
     Overlap,
-    label_components,
     measure_overlap,
     pool_overlaps,
 )
@@ -52,13 +51,3 @@ def test_precision_and_recall():
     assert (overlap.precision, overlap.recall) == (1.0, 0.5)
     assert (Overlap(0, 0, 0).precision, Overlap(0, 0, 0).recall) == (1, 1)
     assert (Overlap(0, 0, 5).precision, Overlap(0, 5, 0).recall) == (0, 0)
-
-
-def test_components_touch_at_corners_and_small_ones_go():
-    mask = np.zeros((8, 8), bool)
-    mask[0, 0] = mask[1, 1] = True
-    mask[5:8, 5:8] = True
-    assert label_components(mask).max() == 2
-    labels = label_components(mask, min_area_px=3)
-    assert labels.max() == 1
-    assert np.count_nonzero(labels) == 9

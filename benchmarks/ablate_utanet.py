@@ -24,8 +24,10 @@ from napari_segmoe.inference.predictor import SegmentationPredictor
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.registry import create_model
 from napari_segmoe.models.weights import load_weights
+from napari_segmoe.training.comparison import image_differences
 from napari_segmoe.training.config import load_config
-from napari_segmoe.training.evaluation import evaluate_folder
+from napari_segmoe.training.evaluation import Evaluation, score_folder
+from napari_segmoe.training.evaluation_report import EvaluationOptions
 from napari_segmoe.training.run_data import divide_items
 
 OUT = Path(__file__).with_name("ablations.utanet.json")
@@ -40,15 +42,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--first-stage", type=Path, help="else that of the run")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
     options = parser.parse_args()
     folder = choose_images(options.data, options.run, options.split)
-    rows = [
-        score(variant, folder, options.split) for variant in list_variants(options.run)
-    ]
+    first = options.first_stage or options.run / "plain_skips.safetensors"
     known = json.loads(OUT.read_text()) if OUT.exists() else []
-    kept = [row for row in known if row["split"] != options.split]
-    OUT.write_text(json.dumps(kept + rows, indent=1) + "\n")
+    rows = [row for row in known if row["split"] != options.split]
+    plain: Evaluation | None = None
+    for variant in list_variants(first, options.run):
+        found = score(variant, folder, options.split)
+        plain = plain or found
+        rows.append(make_row(variant, found, plain, options.split))
+        print(rows[-1], flush=True)
+    OUT.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def choose_images(data: Path, run: Path, split: str) -> DataFolder:
@@ -61,9 +68,9 @@ def choose_images(data: Path, run: Path, split: str) -> DataFolder:
     return replace(folder, items=chosen)
 
 
-def list_variants(run: Path) -> Iterator[Variant]:
+def list_variants(first: Path, run: Path) -> Iterator[Variant]:
     """Yield the first stage's network, then the second's with each top-k."""
-    model, card = load_weights(run / "plain_skips.safetensors")
+    model, card = load_weights(first)
     yield "plain skips (first stage)", model, card
     model, card = load_weights(run / "best.safetensors")
     for top_k in range(1, 5):
@@ -73,24 +80,37 @@ def list_variants(run: Path) -> Iterator[Variant]:
         yield f"TA-MoSC, top-k {top_k}", asked, card
 
 
-def score(variant: Variant, folder: DataFolder, split: str) -> dict[str, Any]:
-    """Return the figures of one variant with their bootstrap intervals."""
-    name, model, card = variant
+def score(variant: Variant, folder: DataFolder, split: str) -> Evaluation:
+    """Return the scores of one variant."""
+    _, model, card = variant
     network = WindowNetwork(
         model, card.model_copy(update=SETTINGS), choose_device("cpu")
     )
     predictor = SegmentationPredictor(network)
-    scoring = evaluate_folder(predictor, folder, split, routing=False)
+    options = EvaluationOptions(routing=False)
+    scoring = score_folder(predictor, folder, split, options)
     while True:
         try:
             next(scoring)
         except StopIteration as end:
-            report = end.value
-            break
-    figures = {key: report["segmentation"][key] for key in FIGURES}
-    row = {"name": name, "data": "glas", "split": split, "n": report["n"], **figures}
-    print(row, flush=True)
-    return row
+            found: Evaluation = end.value
+            return found
+
+
+def make_row(
+    variant: Variant, found: Evaluation, plain: Evaluation, split: str
+) -> dict[str, Any]:
+    """Return the figures of one variant, and its Dice less that of plain skips."""
+    name, model, _ = variant
+    figures = {key: found.report["segmentation"][key] for key in FIGURES}
+    row = {"name": name, "data": "glas", "split": split, "n": found.report["n"]}
+    if found is not plain:
+        options = EvaluationOptions().bootstrap
+        paired = image_differences(found.scores, plain.scores, options)["dice"]
+        kept = {key: paired[key] for key in ("mean", "low", "high")}
+        figures["Dice less plain skips'"] = kept
+    count = sum(value.numel() for value in model.parameters())
+    return row | figures | {"parameters": count}
 
 
 if __name__ == "__main__":

@@ -56,6 +56,18 @@ def glas(data_root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def dsb2018_he(data_root: Path) -> Path:
+    """The data folder of nuclei in small H&E crops, one id each."""
+    return _data_set(data_root, "dsb2018_he")
+
+
+@pytest.fixture(scope="session")
+def monuseg(data_root: Path) -> Path:
+    """The data folder of nuclei in large H&E tiles, binary masks."""
+    return _data_set(data_root, "monuseg")
+
+
+@pytest.fixture(scope="session")
 def dicom_samples(data_root: Path) -> Path:
     """The folder of ultrasound DICOM files."""
     return _data_set(data_root, "dicom_us_samples")

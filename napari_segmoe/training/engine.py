@@ -24,6 +24,7 @@ from napari_segmoe.training.draws import SampleDrawer
 from napari_segmoe.training.prefetch import SampleStream
 from napari_segmoe.training.recipes import recipe_for
 from napari_segmoe.training.recipes.recipe import Recipe, Stage
+from napari_segmoe.training.run_control import RunControl
 from napari_segmoe.training.run_data import RunData, load_run_data
 from napari_segmoe.training.run_folder import RunFolder
 from napari_segmoe.training.run_log import RunLog
@@ -39,9 +40,11 @@ Event = dict[str, Any]
 def fit(config: TrainingConfig, *, resume: bool = False) -> Iterator[Event]:
     """Train and yield events: start, stage, progress, memory, epoch, done.
 
-    Augmentation and order are functions of (seed, epoch, index), so a resumed run
-    continues the same curve from its last finished epoch, and processes share out the
-    same samples. Of several processes the first yields events and writes files.
+    A run that is asked to stop (`RunControl`) ends after its epoch with "stopped" in
+    place of "done"; it can be resumed. Augmentation and order are functions of (seed,
+    epoch, index), so a resumed run continues the same curve from its last finished
+    epoch, and processes share out the same samples. Of several processes the first
+    yields events and writes files.
 
     Raises
     ------
@@ -87,6 +90,7 @@ class _Run:
         self, config: TrainingConfig, folder: RunFolder, fabric: Fabric, data: RunData
     ) -> None:
         self.config, self.folder, self.fabric, self.data = config, folder, fabric, data
+        self.control = RunControl(folder.path)
         self.recipe: Recipe = recipe_for(config, data)
         self.stages = self.recipe.stages()
         self.progress = Progress(pieces=config.accumulate)
@@ -167,6 +171,9 @@ class _Run:
                 if self._stage_ended():
                     yield self._tell(self._next_stage())
                 yield from self._epoch()
+                if self._is_stop_asked():
+                    yield self._tell(self._stopped())
+                    return
         except SegmoeError as error:
             self.log.fail(str(error))
             raise
@@ -184,12 +191,21 @@ class _Run:
             "epochs": sum(stage.epochs for stage in self.stages),
             "stages": [stage.name for stage in self.stages],
             "train_images": len(self.data.train),
+            "unlabelled_images": len(self.data.unlabelled),
             "validation_images": len(self.data.validation),
             "parameters": sum(value.numel() for value in self.model.parameters()),
             "device": str(self.fabric.device),
             "processes": self.fabric.world_size,
             "notes": list(self.data.notes),
         }
+
+    def _is_stop_asked(self) -> bool:
+        is_asked = self.fabric.is_global_zero and self.control.is_stop_asked
+        return not self._is_done() and bool(self.fabric.broadcast(is_asked))
+
+    def _stopped(self) -> Event:
+        self.control.forget_stop()
+        return {"event": "stopped", "epoch": self.progress.epoch}
 
     def _stage_ended(self) -> bool:
         return self.progress.stage_epoch >= self.stage.epochs or self._is_stale()
@@ -216,6 +232,7 @@ class _Run:
         epoch, began = self.progress.epoch, time.perf_counter()
         sums: Losses = {}
         for number, drawn in enumerate(self.stream.steps(epoch)):
+            self.control.wait_while_paused()
             self._set_rate(self.progress.stage_epoch * self.steps_per_epoch + number)
             names = self.stream.names(drawn)
             losses = self.stepper.take(drawn, names, epoch=epoch, number=number)
@@ -332,6 +349,8 @@ class _Run:
             "best_score": self.progress.best_score,
             "stopped_early": self._is_stale(),
             "validation": self.progress.best_figures,
+            "labelled_images": self.data.described["train"],
+            "unlabelled_images": self.data.described.get("unlabelled", 0),
         }
         if self.fabric.is_global_zero:
             self._guard()

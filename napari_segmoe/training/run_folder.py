@@ -30,7 +30,7 @@ _ANY_TIME = {
 
 
 _EVENTS = "events.jsonl"
-_ENDINGS = ("failed", "done")
+_ENDINGS = ("failed", "done", "stopped")
 
 
 class RunFolder:

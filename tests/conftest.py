@@ -12,6 +12,9 @@ os.environ["NAPARI_CONFIG"] = str(
 # labels of slides' regions are kept there
 os.environ["SEGMOE_CACHE"] = tempfile.mkdtemp(prefix="segmoe-cache-")
 
+# which projects were opened last is kept there
+os.environ["SEGMOE_STATE"] = tempfile.mkdtemp(prefix="segmoe-state-")
+
 import numpy as np
 import pytest
 

@@ -2,16 +2,12 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from napari_segmoe.cli import console, options
 from napari_segmoe.errors import ConfigError, ProjectError
-
-if TYPE_CHECKING:
-    from napari_segmoe.project.importing import ImportedImage
-    from napari_segmoe.project.store import ProjectStore
 
 project = typer.Typer(
     name="project",
@@ -119,10 +115,11 @@ def import_objects(  # noqa: PLR0913, PLR0917  (the options are its arguments)
         Path | None, typer.Option(help="Data folder whose masks are taken.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="GeoJSON (.geojson) or COCO (.json) file.")
+        Path | None,
+        typer.Option(help="GeoJSON (.geojson), COCO (.json) or OME-Zarr labels."),
     ] = None,
     image: Annotated[
-        str | None, typer.Option(help="The image a GeoJSON file is about.")
+        str | None, typer.Option(help="The image that GeoJSON or labels are about.")
     ] = None,
     kind: Annotated[
         ImportedAs, typer.Option("--as", help="What the objects count as.")
@@ -137,6 +134,7 @@ def import_objects(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     as_json: options.AsJson = False,
 ) -> None:
     """Take objects of a data folder or a file; they replace an image's objects."""
+    from napari_segmoe.project.import_files import import_file
     from napari_segmoe.project.importing import import_data_folder
     from napari_segmoe.project.store import ProjectStore
 
@@ -160,7 +158,7 @@ def import_objects(  # noqa: PLR0913, PLR0917  (the options are its arguments)
             )
         else:
             assert file is not None
-            found = _import_file(store, file, image, annotator)
+            found = list(import_file(store, file, image=image, annotator=annotator))
     if as_json:
         console.show_json(
             {
@@ -176,29 +174,3 @@ def import_objects(  # noqa: PLR0913, PLR0917  (the options are its arguments)
         console.show_text(note)
     objects = sum(one.objects for one in found)
     console.show_text(f"Took {objects} objects of {len(found)} images.")
-
-
-def _import_file(
-    store: "ProjectStore",
-    file: Path,
-    image: str | None,
-    annotator: str | None,
-) -> "list[ImportedImage]":
-    from napari_segmoe.data.coco import read_coco
-    from napari_segmoe.data.geojson import read_geojson
-    from napari_segmoe.project.importing import ImportedImage, import_outlines
-
-    if file.suffix == ".json":
-        return [
-            import_outlines(
-                store, store.image(one.name), one.objects, annotator=annotator
-            )
-            for one in read_coco(file)
-        ]
-    if image is None:
-        raise ConfigError("A GeoJSON file needs --image, as image-0001.")
-    objects, notes = read_geojson(file)
-    found = import_outlines(
-        store, store.image(image), objects, on_slide=True, annotator=annotator
-    )
-    return [ImportedImage(found.image, found.objects, (*notes, *found.notes))]

@@ -3,12 +3,12 @@
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from napari_segmoe.errors import ProjectError
 from napari_segmoe.project.database import (
@@ -17,6 +17,7 @@ from napari_segmoe.project.database import (
     journal_mode,
     transaction,
 )
+from napari_segmoe.project.headlines import Headline, read_headlines
 from napari_segmoe.project.journal_mode import JournalMode
 from napari_segmoe.project.label_runs import Labels
 from napari_segmoe.project.payload import (
@@ -27,7 +28,14 @@ from napari_segmoe.project.payload import (
     to_json,
     unpack_pixels,
 )
-from napari_segmoe.project.projection import apply_change, read_image, read_labels
+from napari_segmoe.project.projection import (
+    apply_change,
+    check_seen,
+    last_number,
+    read_class_details,
+    read_image,
+    read_labels,
+)
 from napari_segmoe.project.records import (
     Change,
     ClassRecord,
@@ -165,20 +173,31 @@ class ProjectStore:
         image: str | None = None,
         patch: PixelPatch | None = None,
         annotator: str | None = None,
+        seen: int | None = None,
     ) -> ProjectEvent:
         """Store one event and what follows from it, or nothing at all.
+
+        Parameters
+        ----------
+        kind, change, image, patch, annotator
+            What it says.
+        seen : int, optional
+            Number of the newest event of this image that the caller knows of; by
+            default nobody asks.
 
         Raises
         ------
         ProjectError
             If it cannot be stored, or is about an unknown image.
         ProjectConflictError
-            If the pixels it changes are not as it found them.
+            If the pixels it changes are not as it found them, or somebody else has
+            changed the image since ``seen``.
         """
         payload = to_json(change, patch)
         before, after = pack_pixels(patch)
         time_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
         with clear_errors(self.path / DATABASE), transaction(self._connection):
+            check_seen(self._connection, image, seen)
             number, previous = self._last()
             parts = (number + 1, time_utc, kind.value, annotator, image, payload)
             digest = chain(previous, *parts, before, after)
@@ -196,6 +215,18 @@ class ProjectStore:
             "SELECT number, digest FROM events ORDER BY number DESC LIMIT 1"
         ).fetchone()
         return (0, FIRST_DIGEST) if found is None else (found[0], found[1])
+
+    def last_number(self, image: str) -> int:
+        """Return the number of an image's newest event; 0 where there is none."""
+        return last_number(self._connection, image)
+
+    def set_patience(self, seconds: float) -> None:
+        """Set how long to wait for another program that writes just now."""
+        self._connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
+
+    def class_details(self) -> Mapping[str, Any]:
+        """Return what the newest change of the list of classes says besides."""
+        return read_class_details(self._connection)
 
     def add_image(self, record: ImageRecord, *, annotator: str | None = None) -> None:
         """Take an image, or a region of a slide, into the project."""
@@ -330,6 +361,18 @@ class ProjectStore:
                 unpack_pixels(box, before, after),
                 digest.hex(),
             )
+
+    def headlines(
+        self, *, below: int | None = None, limit: int = 200
+    ) -> tuple[Headline, ...]:
+        """Return the newest events below a number, newest first, without pixels.
+
+        Raises
+        ------
+        ProjectError
+            If one is damaged.
+        """
+        return read_headlines(self._connection, below=below, limit=limit)
 
     def back_up(self, target: Path) -> None:
         """Write a consistent copy of the database, also while others write.

@@ -339,17 +339,8 @@ class ProjectStore:
             " ORDER BY number",
             (since, image, image),
         )
-        for (
-            number,
-            time_utc,
-            kind,
-            annotator,
-            about,
-            payload,
-            before,
-            after,
-            digest,
-        ) in rows:
+        for number, time_utc, kind, annotator, about, *stored, digest in rows:
+            payload, before, after = stored
             change, box = from_json(payload)
             yield ProjectEvent(
                 number,

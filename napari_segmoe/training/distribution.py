@@ -4,13 +4,15 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import cast
+from inspect import signature
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from napari_segmoe.errors import ConfigError
 from napari_segmoe.training.config import Precision, TrainingConfig
@@ -69,11 +71,13 @@ def _launched(environment: Mapping[str, str]) -> tuple[int, int] | None:
 
 def _strategy() -> DDPStrategy:
     # Routing leaves experts unused; BatchNorm's statistics are joined once a step.
-    return DDPStrategy(
-        find_unused_parameters=True,
-        broadcast_buffers=False,
-        timeout=_VALIDATION_TAKES,
-    )
+    known = signature(DistributedDataParallel).parameters
+    newer = "forward_sync_buffers" in known  # from torch 2.13 on
+    options: dict[str, Any] = {
+        "forward_sync_buffers" if newer else "broadcast_buffers": False,
+        "find_unused_parameters": True,
+    }
+    return DDPStrategy(timeout=_VALIDATION_TAKES, **options)
 
 
 def spread(model: nn.Module, fabric: Fabric) -> nn.Module:

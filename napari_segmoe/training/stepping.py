@@ -88,6 +88,7 @@ class Stepper:
             If the loss or its gradient is not finite, or memory does not suffice for
             two samples. The network is as it was before the step.
         """
+        self.step_module.train()
         while True:
             statistics = RunningStatistics(self.model, self.fabric)
             try:
@@ -145,7 +146,7 @@ class Stepper:
         self, draws: StepDraws, share: float, *, last: bool
     ) -> dict[str, Tensor]:
         batch = self.recipe.make_batch(draws).to(self.fabric.device)
-        self.step_module.train()
+        self.step_module.train()  # making a batch may have asked the network
         with self.fabric.no_backward_sync(self.step_module, enabled=not last):
             losses: dict[str, Tensor] = self.step_module(batch)
             # DDP takes the mean over processes of what is a share of one sum

@@ -122,9 +122,11 @@ def tell(event: Event) -> str:
 
 
 def _tell_start(event: Event) -> str:
+    bare = event.get("unlabelled_images")
+    more = f"{bare} more without masks, " if bare else ""
     return (
         f"{event['parameters']:,} parameters on {event['device']}; "
-        f"{event['train_images']} images to train on, "
+        f"{event['train_images']} images to train on, {more}"
         f"{event['validation_images']} to validate."
     )
 

@@ -100,11 +100,13 @@ class UnlabelledDrawer:
 
     def _draw_plainly(self, source: Source, rng: np.random.Generator) -> Sample:
         """Return a view without prompt; of plain intensities before a strong one."""
-        plain = {"augment": _leave} if self.config.weak_to_strong else {}
+        plainly = self.config.weak_to_strong
         if self.config.spacing_um is None:
-            options = replace(sample_options(self.config), prompt_share=0.0, **plain)
+            options = replace(sample_options(self.config), prompt_share=0.0)
+            options = replace(options, augment=_leave) if plainly else options
             return draw_sample(source, rng, options=options)
-        spaced = replace(spaced_options(self.config), prompt_share=0.0, **plain)
+        spaced = replace(spaced_options(self.config), prompt_share=0.0)
+        spaced = replace(spaced, augment=_leave) if plainly else spaced
         return draw_spaced_sample(source, rng, options=spaced)
 
     def _augment(self) -> Callable[[Tensor, np.random.Generator], Tensor]:

@@ -100,9 +100,7 @@ def test_fields_are_made_only_where_a_loss_asks(touching, tmp_path):
 
 
 def test_the_class_is_asked_of_one_object(touching):
-    batch = make_batch(
-        [_sample(touching, pooled=touching == 2), _sample(touching)]
-    )
+    batch = make_batch([_sample(touching, pooled=touching == 2), _sample(touching)])
     assert (batch.object_mask[0, 0].numpy() == (touching == 2)).all()
     assert not batch.near_object[0, 0, :, :20].any()
     assert (batch.object_mask[1, 0].numpy() == (touching > 0)).all()

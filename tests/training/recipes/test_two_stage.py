@@ -164,6 +164,8 @@ def test_weights_can_stand_for_the_first_stage(whole_run, tiny_folder, tmp_path)
     assert {event["stage"] for event in _epochs(events)} == {"mixture"}
     first, last = _tensors(config, "plain_skips"), _tensors(short, "last")
     assert torch.equal(first["encoder.stem.weight"], last["encoder.stem.weight"])
+    _, card = load_weights(short.out / "last.safetensors")
+    assert card.training["first_stage"] == "plain_skips.safetensors"  # and no folder
 
 
 def test_weights_of_another_network_are_no_first_stage(tiny_folder, tmp_path):

@@ -83,14 +83,29 @@ class ModelState:
             self._peeked = self.choice.weights, _peek_sizes(self.choice.weights)
         return self._peeked[1]
 
-    def choose(self, *, weights: str | None = None, device: str | None = None) -> None:
-        """Take other weights or another device; they load at once if needed."""
+    def choose(
+        self,
+        *,
+        weights: str | None = None,
+        device: str | None = None,
+        is_asked_again: bool = True,
+    ) -> None:
+        """Take other weights or another device; they load at once if needed.
+
+        Parameters
+        ----------
+        weights, device : str or None
+            None: as before.
+        is_asked_again : bool
+            Whether the prompts that are there are answered anew; if not, the answer
+            stays until the next click.
+        """
         self._is_users = self._is_users or weights is not None
         choice = ModelChoice(
             weights or self.choice.weights, device or self.choice.device
         )
         if choice != self.choice:
-            self._take(choice)
+            self._take(choice, is_asked_again=is_asked_again)
 
     def suit(self, modality: Modality) -> None:
         """Take the shipped weights made for a modality, where there is one choice.
@@ -112,7 +127,7 @@ class ModelState:
                 " at Model."
             )
 
-    def _take(self, choice: ModelChoice) -> None:
+    def _take(self, choice: ModelChoice, *, is_asked_again: bool = True) -> None:
         self.choice = choice
         self._session.log.record(
             EventKind.MODEL, {"weights": choice.weights, "device": choice.device}
@@ -121,7 +136,8 @@ class ModelState:
         self._forget()
         if self._session.has_image:
             self.load()
-            self._session.prompting.ask_again()
+            if is_asked_again or self._session.is_busy:
+                self._session.prompting.ask_again()
 
     def load(self) -> None:
         """Begin to load the chosen weights, unless they are or are being loaded."""

@@ -28,6 +28,7 @@ from napari_segmoe.training.run_control import RunControl
 from napari_segmoe.training.run_data import RunData, load_run_data
 from napari_segmoe.training.run_folder import RunFolder
 from napari_segmoe.training.run_log import RunLog
+from napari_segmoe.training.run_process import claim
 from napari_segmoe.training.run_state import Progress
 from napari_segmoe.training.semantic_validation import validate_classes
 from napari_segmoe.training.spaced_validation import validate_spaced
@@ -79,6 +80,7 @@ def open_folder(config: TrainingConfig, fabric: Fabric, *, resume: bool) -> RunF
     folder = None
     if fabric.is_global_zero:
         folder = RunFolder.resume(config) if resume else RunFolder.create(config)
+        claim(folder.path)
     fabric.barrier()
     return folder or RunFolder(config.out)
 

@@ -1,0 +1,204 @@
+"""The versions of a project's model: which there are, which is used, going back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_segmoe.errors import ProjectError
+from napari_segmoe.project.records import Change, EventKind, ModelVersion
+from napari_segmoe.project.store import ProjectStore
+
+if TYPE_CHECKING:
+    from napari_segmoe.session.session import Session
+
+WEIGHTS = "weights"
+_DICE = ("dice", "hold_out_dice", "dice_new", "new_dice")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of the project's model; number 0 is what the first round began with.
+
+    Attributes
+    ----------
+    number : int
+    weights : str
+        A file, or the name of shipped weights.
+    is_current : bool
+        Whether the project uses it.
+    figures : mapping of str to float
+        What the guard saw.
+    """
+
+    number: int
+    weights: str
+    is_current: bool
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return f"Version {self.number}" if self.number else "Before the first round"
+
+    @property
+    def dice(self) -> float | None:
+        """Dice on the hold-out."""
+        return self._first("")
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Its 95 % interval."""
+        low, high = self._first("_low"), self._first("_high")
+        return None if low is None or high is None else (low, high)
+
+    def _first(self, ending: str) -> float | None:
+        keys = (f"{name}{ending}" for name in _DICE)
+        return next((self.figures[key] for key in keys if key in self.figures), None)
+
+
+class ModelVersions:
+    """The open project's versions, and the session's model following them.
+
+    Parameters
+    ----------
+    session : Session
+        Whose project and model these are.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._versions: tuple[Version, ...] = ()
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """All versions, oldest first; none before the first round published one."""
+        return self._versions
+
+    @property
+    def current(self) -> Version | None:
+        """The version in use, or None."""
+        return next((one for one in self._versions if one.is_current), None)
+
+    @property
+    def project(self) -> Path | None:
+        """The folder of the open project, or None."""
+        store = self._store
+        return None if store is None else store.path
+
+    @property
+    def _store(self) -> ProjectStore | None:
+        link = getattr(self._session, "project", None)
+        return link.store if link is not None and link.is_open else None
+
+    def read(self) -> None:
+        """Read the versions anew."""
+        store = self._store
+        found = () if store is None else read_versions(store)
+        if found != self._versions:
+            self._versions = found
+            self.changed.emit()
+
+    def follow_project(self) -> None:
+        """Use the version of the project that was opened."""
+        self._versions = ()
+        self.read()
+        self.changed.emit()
+        if self.current is not None:
+            self._take(self.current)
+
+    def follow_publication(self) -> None:
+        """Use what a round has published, from the next click on, and say so."""
+        before = self.current
+        self.read()
+        if self.current is not None and self.current != before:
+            self._take(self.current)
+
+    def use(self, version: Version) -> None:
+        """Make a version the project's, and the session's from the next click on.
+
+        Raises
+        ------
+        ProjectError
+            If no project is open, or the version's weights are gone.
+        """
+        store = self._store
+        if store is None:
+            raise ProjectError("No project is open. Open the project of the version.")
+        if version.number and not Path(version.weights).is_file():
+            raise ProjectError(
+                f"The weights of version {version.number} are gone from the project."
+                " Choose another version."
+            )
+        if version.is_current:
+            self._take(version)
+            return
+        record = self._record_for(version, store)
+        details = {"to": version.number}
+        annotator = self._session.project.annotator
+        change = Change(model=record, details=details)
+        store.append(EventKind.REVERT, change, annotator=annotator)
+        self.read()
+        self._take(version)
+
+    def revert(self, version: Version) -> None:
+        """Go back to the version before ``version``.
+
+        Raises
+        ------
+        ProjectError
+            If there is none before it, or as `use`.
+        """
+        older = [one for one in self._versions if one.number < version.number]
+        if not older:
+            raise ProjectError(f"{version.title} is the oldest: nothing is before it.")
+        self.use(older[-1])
+
+    def _record_for(self, version: Version, store: ProjectStore) -> ModelVersion:
+        """Return the record that makes a version the current one."""
+        records = {one.number: one for one in store.models()}
+        if version.number in records:
+            return records[version.number].model_copy(update={"is_current": True})
+        current = self.current  # back to the base: no published version is in use
+        if current is None or current.number not in records:
+            raise ProjectError(f"The project has no version {version.number}.")
+        return records[current.number].model_copy(update={"is_current": False})
+
+    def _take(self, version: Version) -> None:
+        """Let the session's clicks be answered by a version."""
+        if self._session.model.choice.weights == version.weights:
+            return
+        self._session.model.choose(weights=version.weights, is_asked_again=False)
+        dice = "" if version.dice is None else f" (hold-out Dice {version.dice:.3f})"
+        self._session.notified.emit(
+            f"{version.title}{dice} answers from the next click on."
+        )
+
+
+def read_versions(store: ProjectStore) -> tuple[Version, ...]:
+    """Return a project's versions, what the first round began with among them."""
+    records = sorted(store.models(), key=lambda one: one.number)
+    if not records:
+        return ()
+    versions = [
+        Version(
+            one.number,
+            str(weights_path(store.path, one.number)),
+            one.is_current,
+            dict(one.figures),
+        )
+        for one in records
+    ]
+    if records[0].number == 0:
+        return tuple(versions)
+    is_current = not any(one.is_current for one in records)
+    return (Version(0, records[0].base, is_current), *versions)
+
+
+def weights_path(project: Path, number: int) -> Path:
+    """Return where a version's weights lie."""
+    return project / WEIGHTS / f"v{number:04}.safetensors"

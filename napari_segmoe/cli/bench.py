@@ -73,7 +73,8 @@ def bench(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="import, click, precision, networks, window, slide-view or region."
+            help="import, click, precision, networks, window, slide-view, region,"
+            " project or finetune."
         ),
     ] = None,
     slide: Annotated[
@@ -159,6 +160,17 @@ def _groups(
 
         return measure(device, threads, options_of_slides)
 
+    def measure_project() -> Iterable[Measurement]:
+        from napari_segmoe.cli.bench_project import QUICK
+        from napari_segmoe.cli.bench_project import measure_project as measure
+
+        return measure(QUICK if options_of_slides.is_quick else None)
+
+    def measure_finetune() -> Iterable[Measurement]:
+        from napari_segmoe.cli.bench_finetune import measure_finetune as measure
+
+        return measure()
+
     return {
         "import": measure_imports,
         "click": measure_click,
@@ -167,4 +179,6 @@ def _groups(
         "window": measure_window,
         "slide-view": measure_slide_view,
         "region": measure_region,
+        "project": measure_project,
+        "finetune": measure_finetune,
     }

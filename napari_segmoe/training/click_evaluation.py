@@ -35,6 +35,7 @@ from napari_segmoe.training.cases import (
 )
 from napari_segmoe.training.click_report import ClickReportOptions, summarise_clicks
 from napari_segmoe.training.metrics import measure_overlap
+from napari_segmoe.training.unseen_groups import unseen_groups
 from napari_segmoe.types import Click, Mask, Prediction
 
 SMALLEST_OBJECT_PX = 30
@@ -163,6 +164,7 @@ def evaluate_clicks(
         record.background,
         tuple(predictor.card.object_classes),
         options=ClickReportOptions(options.max_clicks, options.resamples, options.seed),
+        unseen=unseen_groups(folder, items, predictor.card),
     )
     leaky = count_leaky_groups(folder, items)
     report |= describe_split(folder, split)

@@ -1,6 +1,6 @@
 """Turn recorded clicks into the report of a click evaluation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -81,6 +81,7 @@ def summarise_clicks(
     classes: Sequence[str],
     *,
     options: ClickReportOptions,
+    unseen: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Make the report of a click evaluation.
 
@@ -94,6 +95,9 @@ def summarise_clicks(
         Object classes of the weights.
     options : ClickReportOptions
         Budget, bootstrap.
+    unseen : collection of str, optional
+        Groups that the weights have not learnt from: only they have a say in
+        "classification" and "object_classes".
 
     Returns
     -------
@@ -124,13 +128,15 @@ def summarise_clicks(
         "noc": noc,
         "from_automatic": {"noc": from_automatic, "iou_at_0": start},
     }
+    clean = [run for run in objects if unseen is None or run.group in unseen]
     return {
         "n_objects": len(objects),
+        **({} if unseen is None else {"classified_objects": len(clean)}),
         **_only_means(intervals),
         "failures_90": failures,
         "seconds_per_click": _percentiles([s for run in objects for s in run.seconds]),
-        "classification": _classes_after(objects, classes, options),
-        "object_classes": report_object_classes(objects, classes, options.bootstrap),
+        "classification": _classes_after(clean, classes, options),
+        "object_classes": report_object_classes(clean, classes, options.bootstrap),
         "refusals": _refusals(objects, background, options),
         "intervals": intervals,
     }

@@ -35,6 +35,7 @@ from napari_segmoe.training.image_scores import (
 from napari_segmoe.training.routing_scores import RoutingScores
 from napari_segmoe.training.semantic_scores import SemanticScores
 from napari_segmoe.training.threshold_choice import with_settings
+from napari_segmoe.training.unseen_groups import unseen_groups
 from napari_segmoe.types import Prediction
 
 
@@ -134,7 +135,8 @@ def score_folder(
         yield ScoringProgress(done, len(items), item.name)
     card = predictor.card  # without an image head, images get their objects' mean
     classes = tuple(card.classes or card.object_classes)
-    report = summarise(scores, classes, options=options)
+    unseen = unseen_groups(folder, items, card)
+    report = summarise(scores, classes, options=options, unseen=unseen)
     for one in more:
         figures = one.report(options.bootstrap)
         report |= {} if figures is None else {one.key: figures}

@@ -1,6 +1,6 @@
 """The report of an evaluation, made from the scores of single images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ def summarise(
     classes: Sequence[str],
     *,
     options: EvaluationOptions | None = None,
+    unseen: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Turn the scores of single images into the report.
 
@@ -70,6 +71,9 @@ def summarise(
         The image classes that the weights know, in the order of the AUC.
     options : EvaluationOptions, optional
         For the bootstrap intervals.
+    unseen : collection of str, optional
+        Groups that the weights have not learnt from; others have no say in
+        "classification", and "classification_seen_too" has them all.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def summarise(
     with_object = [score for score in scores if score.has_truth]
     without = [score for score in scores if not score.has_truth]
     marked = [float(score.is_marked) for score in without]
-    return {
+    report = {
         "n": len(scores),
         "n_with_object": len(with_object),
         "n_normal": len(without),
@@ -95,6 +99,14 @@ def summarise(
         "all_images": _means(scores, _OVERLAPS, draw) | _pooled_overlap(scores),
         "classification": report_classes(scores, classes, draw),
         "normal_images_marked": _interval(marked, without, draw) if without else None,
+    }
+    if unseen is None or report["classification"] is None:
+        return report
+    clean = [score for score in scores if score.group in unseen]
+    return report | {
+        "classification": report_classes(clean, classes, draw),
+        "classified_images": len(clean),
+        "classification_seen_too": report["classification"],
     }
 
 

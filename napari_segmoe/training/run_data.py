@@ -142,7 +142,7 @@ def load_run_data(config: TrainingConfig) -> RunData:
         validation=tuple(one for part, load in pairs for one in load(part.validation)),
         classes=classes,
         object_classes=object_classes if len(object_classes) > 1 else (),
-        split=_describe_split(train, validation, config) | describe_leaks(parts),
+        split=describe_division(train, validation, config) | describe_leaks(parts),
         notes=(
             *(note for part in parts for note in _notes(part, len(parts) > 1)),
             *describe_merges(config),
@@ -202,11 +202,12 @@ def _classes(items: list[DataItem]) -> tuple[str, ...]:
     return tuple(sorted(names)) if len(names) > 1 else ()
 
 
-def _describe_split(
+def describe_division(
     train: tuple[DataItem, ...],
     validation: tuple[DataItem, ...],
     config: TrainingConfig,
 ) -> dict[str, Any]:
+    """Return the card's entry of a run's split, with a hash of who is on which side."""
     return {
         "from": config.split,
         "seed": config.seed if config.split_seed is None else config.split_seed,

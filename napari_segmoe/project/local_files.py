@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from napari_segmoe.errors import ProjectError
 
@@ -12,10 +13,35 @@ LOCAL = "local.json"
 def read_paths(project: Path) -> dict[str, Path]:
     """Return where the images lie, by fingerprint; what cannot be read is not known."""
     try:
-        values = json.loads((project / LOCAL).read_text(encoding="utf-8"))
-        return {str(key): Path(value) for key, value in values["images"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        images = _read(project)["images"]
+        return {str(key): Path(value) for key, value in images.items()}
+    except (KeyError, TypeError, AttributeError):
         return {}
+
+
+def read_annotator(project: Path) -> str | None:
+    """Return the pseudonym used last on this computer, or None."""
+    found = _read(project).get("annotator")
+    return found if isinstance(found, str) and found else None
+
+
+def note_annotator(project: Path, pseudonym: str | None) -> None:
+    """Remember the pseudonym used on this computer.
+
+    Raises
+    ------
+    ProjectError
+        If the file cannot be written.
+    """
+    _write(project, {"annotator": pseudonym})
+
+
+def _read(project: Path) -> dict[str, Any]:
+    try:
+        values = json.loads((project / LOCAL).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def note_paths(project: Path, found: Mapping[str, Path]) -> None:
@@ -26,9 +52,15 @@ def note_paths(project: Path, found: Mapping[str, Path]) -> None:
     ProjectError
         If the file cannot be written.
     """
-    known = read_paths(project) | {key: path.resolve() for key, path in found.items()}
+    before = read_paths(project)
+    known = before | {key: path.resolve() for key, path in found.items()}
+    if known != before:
+        _write(project, {"images": {key: str(path) for key, path in known.items()}})
+
+
+def _write(project: Path, values: Mapping[str, Any]) -> None:
+    content = _read(project) | dict(values)
     partial = project / f".{LOCAL}.partial"
-    content = {"images": {key: str(path) for key, path in sorted(known.items())}}
     try:
         partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
         partial.replace(project / LOCAL)

@@ -1,7 +1,9 @@
 """The tables that follow from the events, changed by one event at a time."""
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,14 @@ from napari_segmoe.project.records import (
     PixelPatch,
 )
 from napari_segmoe.project.schema import BLOCK_PX
+from napari_segmoe.types import Modality
 
+# what may be said anew of an image that the project has already
+_MUTABLE: Mapping[str, Any] = {
+    "spacing_um": None,
+    "modality": Modality.UNKNOWN,
+    "group": None,
+}
 _OBJECT_COLUMNS = (
     "image, id, class_id, state, provenance, source, probability, model_class,"
     " model_version, area_px, y0, x0, y1, x1"
@@ -42,6 +51,7 @@ def apply_change(
             "INSERT OR IGNORE INTO annotators VALUES (?)", (change.annotator,)
         )
     if change.image is not None:
+        _check_name(connection, change.image)
         connection.execute(
             "INSERT OR REPLACE INTO images VALUES (?, ?)",
             (change.image.name, change.image.model_dump_json()),
@@ -62,6 +72,56 @@ def apply_change(
         _apply_tiles(connection, image, change)
         if patch is not None:
             _apply_pixels(connection, record, patch)
+
+
+def last_number(connection: sqlite3.Connection, image: str) -> int:
+    """Return the number of an image's newest event; 0 where there is none."""
+    (number,) = connection.execute(
+        "SELECT max(number) FROM events WHERE image = ?", (image,)
+    ).fetchone()
+    return int(number or 0)
+
+
+def check_seen(
+    connection: sqlite3.Connection, image: str | None, seen: int | None
+) -> None:
+    """Refuse a change of an image that somebody else has changed since ``seen``.
+
+    Raises
+    ------
+    ProjectConflictError
+        If its newest event has a larger number.
+    """
+    if image is None or seen is None or last_number(connection, image) <= seen:
+        return
+    raise ProjectConflictError(
+        f"Another window or program has changed {image} since it was opened here. Take"
+        " its changes in, then repeat."
+    )
+
+
+def read_class_details(connection: sqlite3.Connection) -> Mapping[str, Any]:
+    """Return the details of the newest event that states the list of classes."""
+    found = connection.execute(
+        "SELECT json_extract(payload, '$.details') FROM events WHERE kind IN"
+        " ('classes', 'undo', 'redo') AND json_type(payload, '$.classes') = 'array'"
+        " ORDER BY number DESC LIMIT 1"
+    ).fetchone()
+    return {} if found is None or found[0] is None else dict(json.loads(found[0]))
+
+
+def _check_name(connection: sqlite3.Connection, image: ImageRecord) -> None:
+    found = connection.execute(
+        "SELECT record FROM images WHERE name = ?", (image.name,)
+    ).fetchone()
+    if found is None:
+        return
+    there = ImageRecord.model_validate_json(found[0])
+    if there.model_copy(update=_MUTABLE) != image.model_copy(update=_MUTABLE):
+        raise ProjectConflictError(
+            f"Another program has given the name {image.name} to an image meanwhile."
+            " Take the next name."
+        )
 
 
 def _apply_models(connection: sqlite3.Connection, change: Change) -> None:

@@ -71,7 +71,7 @@ class ImageRecord(_Record):
 
     ``name`` is a number, never a file's name: ``image-0007``. Where the file lies is
     known to `local.json` alone. ``group`` is a salted hash of the patient, so that one
-    patient is never on two sides of a split.
+    patient is never on two sides of a split. ``frame`` is that of a clip or a page.
     """
 
     name: str
@@ -81,6 +81,7 @@ class ImageRecord(_Record):
     modality: Modality = Modality.UNKNOWN
     group: str | None = None
     region: RegionPlace | None = None
+    frame: int = 0
 
 
 class ObjectState(_Record):

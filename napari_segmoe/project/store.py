@@ -177,13 +177,8 @@ class ProjectStore:
     ) -> ProjectEvent:
         """Store one event and what follows from it, or nothing at all.
 
-        Parameters
-        ----------
-        kind, change, image, patch, annotator
-            What it says.
-        seen : int, optional
-            Number of the newest event of this image that the caller knows of; by
-            default nobody asks.
+        With ``seen``, the number of the image's newest event that the caller knows
+        of, nobody else may have changed the image since.
 
         Raises
         ------
@@ -216,9 +211,11 @@ class ProjectStore:
         ).fetchone()
         return (0, FIRST_DIGEST) if found is None else (found[0], found[1])
 
-    def last_number(self, image: str) -> int:
-        """Return the number of an image's newest event; 0 where there is none."""
-        return last_number(self._connection, image)
+    def last_number(self, image: str | None = None) -> int:
+        """Return the number of the newest event, of an image or of all; 0: none."""
+        return (
+            self._last()[0] if image is None else last_number(self._connection, image)
+        )
 
     def set_patience(self, seconds: float) -> None:
         """Set how long to wait for another program that writes just now."""

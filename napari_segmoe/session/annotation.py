@@ -9,6 +9,7 @@ from scipy.ndimage import find_objects
 
 from napari_segmoe.errors import PromptError
 from napari_segmoe.inference.objects import describe_object
+from napari_segmoe.project.records import Provenance, ReviewState
 from napari_segmoe.session.history import EventKind
 from napari_segmoe.session.objects import (
     ClassSource,
@@ -18,7 +19,6 @@ from napari_segmoe.session.objects import (
     ObjectRecord,
     add_objects,
     diff_labels,
-    join_boxes,
     remove_objects,
 )
 from napari_segmoe.session.prompting import cleared
@@ -132,9 +132,8 @@ class Annotation:
         """Give objects a class of the user's list, or none."""
         changed = {
             r.id: replace(r, class_id=class_id, source=ClassSource.USER)
-            for r in self.records
-            if r.id in ids
-            and (r.class_id != class_id or r.source is not ClassSource.USER)
+            for r in self._session.correction.open_records(ids)
+            if r.class_id != class_id or r.source is not ClassSource.USER
         }
         if not changed:
             return
@@ -148,7 +147,7 @@ class Annotation:
 
     def delete(self, ids: Collection[int]) -> None:
         """Take objects and their pixels out of the label image."""
-        records = [r for r in self.records if r.id in ids]
+        records = self._session.correction.open_records(ids)
         gone = {r.id for r in records}
         if not gone:
             return
@@ -178,20 +177,12 @@ class Annotation:
         y0, x0, y1, x1 = box or (0, 0, *workspace.image.shape)
         painted = np.asarray(labels[y0:y1, x0:x1]).astype(np.uint32)
         before = workspace.labels[y0:y1, x0:x1]
-        patch = diff_labels(before, painted, origin_yx=(y0, x0))
-        if patch is None:
-            return
-        touched = set(np.unique(patch.before)) | set(np.unique(patch.after))
-        kept = [r for r in self.records if r.id not in touched]
-        drawn = [self._redraw(int(i), labels, patch.box) for i in sorted(touched) if i]
-        records = sorted([*kept, *(r for r in drawn if r)], key=lambda r: r.id)
-        after = replace(
-            self._session.snapshot,
-            records=tuple(records),
-            label_version=self._session.next_label_version(),
-        )
-        payload = {"ids": tuple(int(i) for i in sorted(touched) if i)}
-        self._session.perform(EventKind.CORRECT, payload, after, patch=patch)
+        allowed = self._without_locked(before, painted)
+        patch = diff_labels(before, allowed, origin_yx=(y0, x0))
+        if patch is not None:
+            self._session.correction.take(EventKind.CORRECT, patch, is_drawn=True)
+        if allowed is not painted:
+            self._session.show_labels((y0, x0, y1, x1))
 
     def load(self, labels: Labels, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         """Replace all objects by those of a label image and its features' rows.
@@ -210,7 +201,7 @@ class Annotation:
         """
         workspace = self._session.require_workspace()
         self._check_shape(labels)
-        labels = labels.astype(np.uint32)
+        labels = self._without_locked(workspace.labels, labels.astype(np.uint32))
         by_id = {int(row["index"]): row for row in rows}
         names = [_text(row.get("class")) for row in by_id.values()]
         table = self._session.classes.table
@@ -218,6 +209,10 @@ class Annotation:
             table = table if table.find_name(name) else table.make(name)
         records = []
         for object_id, (mask, origin_yx) in _crops(labels, (0, 0)).items():
+            locked = self.find(object_id)
+            if locked is not None and locked.is_locked:
+                records.append(locked)
+                continue
             row = by_id.get(object_id, {})
             entry = table.find_name(_text(row.get("class")) or "")
             records.append(
@@ -229,6 +224,7 @@ class Annotation:
                     _text(row.get("model_class")),
                     self._describe(mask, object_id, origin_yx=origin_yx),
                     self._session.require_image().region,
+                    provenance=Provenance.DRAWN,
                 )
             )
         after = replace(
@@ -312,34 +308,37 @@ class Annotation:
         class_id, source = entry.id if entry else None, ClassSource.MODEL
         if self.chosen_class_id is not None:
             class_id, source = self.chosen_class_id, ClassSource.USER
-        region = self._session.require_image().region
+        session, is_model = self._session, self._session.snapshot.is_automatic
+        clicked = (ReviewState.ACCEPTED, Provenance.ACCEPTED_CLICK)
+        found = (
+            ReviewState.PROPOSED,
+            Provenance.MODEL,
+        )  # nobody looked at each of them
         return ObjectRecord(
-            measured.id, class_id, source, probability, name, measured, region
+            measured.id,
+            class_id,
+            source,
+            probability,
+            name,
+            measured,
+            session.require_image().region,
+            *(found if is_model else clicked),
+            session.project.model_version,
         )
 
-    def _redraw(
-        self, object_id: int, labels: Any, painted: LabelBox
-    ) -> ObjectRecord | None:
-        old = self.find(object_id)
-        y0, x0, y1, x1 = join_boxes(painted, old.measured.box if old else None)
-        mask = np.asarray(labels[y0:y1, x0:x1]) == object_id
-        if not mask.any():
-            return None
-        if old is None:
-            measured = self._describe(mask, object_id, origin_yx=(y0, x0))
-            region = self._session.require_image().region
-            return ObjectRecord(
-                object_id,
-                self.chosen_class_id,
-                ClassSource.USER,
-                None,
-                None,
-                measured,
-                region,
-            )
-        answer = old.measured.probabilities
-        measured = self._describe(mask, object_id, answer, origin_yx=(y0, x0))
-        return replace(old, measured=measured)
+    def _without_locked(self, before: Labels, painted: Labels) -> Labels:
+        """Return painted labels with the pixels of locked objects as they were.
+
+        The same array where nothing locked was touched.
+        """
+        locked = [record.id for record in self.records if record.is_locked]
+        if not locked:
+            return painted
+        is_kept = np.isin(before, locked) | np.isin(painted, locked)
+        if not (is_kept & (before != painted)).any():
+            return painted
+        self._session.notified.emit("A locked object was not changed. Unlock it first.")
+        return np.where(is_kept, before, painted)
 
     def _describe(
         self,

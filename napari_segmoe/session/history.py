@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from napari_segmoe.session.classes import ClassTable
-from napari_segmoe.session.objects import LabelPatch, ObjectRecord
+from napari_segmoe.session.objects import LabelBox, LabelPatch, ObjectRecord
 from napari_segmoe.types import Prompts
 
 
@@ -28,6 +28,18 @@ class EventKind(StrEnum):
     IMPORT = "import"
     DELETE = "delete"
     CLASS = "class"
+    ACCEPT = "accept"
+    REVIEW = "review"
+    LOCK = "lock"
+    UNLOCK = "unlock"
+    FINISH_TILE = "finish_tile"
+    REOPEN_TILE = "reopen_tile"
+    MERGE = "merge"
+    SPLIT = "split"
+    FILL_HOLES = "fill_holes"
+    SMOOTH = "smooth"
+    GROW = "grow"
+    SHRINK = "shrink"
     CLASS_MADE = "class_made"
     CLASS_RENAMED = "class_renamed"
     CLASS_RECOLOURED = "class_recoloured"
@@ -62,6 +74,8 @@ class Snapshot:
         Names one state of the label image; equal numbers mean equal pixels.
     classes : ClassTable
         The user's classes.
+    tiles : tuple of LabelBox
+        Boxes that are finished: what is no object in them is background.
     """
 
     prompts: Prompts = field(default_factory=Prompts)
@@ -69,6 +83,7 @@ class Snapshot:
     records: tuple[ObjectRecord, ...] = ()
     label_version: int = 0
     classes: ClassTable = field(default_factory=ClassTable)
+    tiles: tuple[LabelBox, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

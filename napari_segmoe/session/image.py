@@ -1,6 +1,7 @@
 """The image a session works on."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ class SessionImage:
         Name for people.
     region : int or None
         Number of the slide's region that it is; None for an image of its own.
+    path : Path or None
+        File it was read from, of a slide's region the slide's; never shown or logged.
+    frame : int
+        Frame of a clip, page or slice in that file.
 
     Raises
     ------
@@ -41,6 +46,8 @@ class SessionImage:
     modality: Modality = Modality.UNKNOWN
     name: str = ""
     region: int | None = None
+    path: Path | None = None
+    frame: int = 0
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape

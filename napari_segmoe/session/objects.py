@@ -7,6 +7,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segmoe.project.records import Provenance, ReviewState
 from napari_segmoe.types import Mask, SegmentedObject, Spacing
 
 Labels = NDArray[np.uint32]
@@ -40,6 +41,12 @@ class ObjectRecord:
         Area, axes, box and outline, in pixels of its image.
     region : int or None
         Number of the slide's region it lies in; None in an image of its own.
+    state : ReviewState
+        How far its review is; a locked one is never changed.
+    provenance : Provenance
+        Who made its pixels.
+    model_version : int or None
+        Number of the project's weights that found it.
     """
 
     id: int
@@ -49,6 +56,14 @@ class ObjectRecord:
     model_class: str | None
     measured: SegmentedObject
     region: int | None = None
+    state: ReviewState = ReviewState.ACCEPTED
+    provenance: Provenance = Provenance.ACCEPTED_CLICK
+    model_version: int | None = None
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether nobody may change it."""
+        return self.state is ReviewState.LOCKED
 
     def rescaled(self, spacing_um: Spacing | None) -> "ObjectRecord":
         """Return the same object under another pixel size of its image."""

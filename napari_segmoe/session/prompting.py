@@ -10,6 +10,7 @@ from napari_segmoe.errors import PromptError
 from napari_segmoe.session.history import EventKind, Snapshot, Step
 from napari_segmoe.session.prediction_cache import Answer, PredictionCache
 from napari_segmoe.session.predictor import ModelChoice, Question
+from napari_segmoe.session.region_images import locked_on
 from napari_segmoe.session.workspace import Workspace
 from napari_segmoe.types import Box, Click, Prediction, PromptKind, Prompts, Stroke
 
@@ -268,7 +269,7 @@ class Prompting:
             workspace.image,
             workspace.snapshot.prompts,
             self._previous(workspace),
-            self._session.locked_in(workspace),
+            locked_on(self._session, workspace),
             explain=self._session.explaining.is_wanted,
             steering=self._session.explaining.steering,
         )

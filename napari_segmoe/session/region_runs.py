@@ -9,6 +9,7 @@ from napari_segmoe.errors import SegmoeError
 from napari_segmoe.session.jobs import REGIONS
 from napari_segmoe.session.predictor import ModelChoice
 from napari_segmoe.session.prompting import without_small_objects
+from napari_segmoe.session.region_images import locked_on
 from napari_segmoe.session.slide_scene import LevelBox, RegionRecord
 from napari_segmoe.types import Mask, Prediction, RegionEstimate, RegionProgress
 
@@ -78,7 +79,7 @@ class RegionRuns:
         request, session = self._request, self._session
         workspace = session.require_workspace()
         host, choice = session.model.host, session.model.choice
-        image, locked = workspace.image, session.locked_in(workspace)
+        image, locked = workspace.image, locked_on(session, workspace)
         smallest = session.options.smallest_object_px
 
         def job() -> Generator[RegionProgress, None, Prediction]:

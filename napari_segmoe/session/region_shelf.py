@@ -1,5 +1,6 @@
 """Where the labels of slides' regions are kept on disk."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from napari_segmoe.data.region_store import RegionStore, default_folder
@@ -20,8 +21,31 @@ class RegionShelf:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
-    def make_store(self, workspace: Workspace, scene: SlideScene | None) -> RegionStore:
-        """Return a store that holds a region's labels; in memory where disks refuse."""
+    def fill(
+        self,
+        workspace: Workspace,
+        scene: SlideScene | None,
+        *,
+        on_failure: Callable[[Exception], object],
+    ) -> None:
+        """Give a workspace the store of its labels; in memory where disks refuse.
+
+        Parameters
+        ----------
+        workspace : Workspace
+        scene : SlideScene or None
+            The slide that it is a region of.
+        on_failure : callable
+            Takes what goes wrong, now or later.
+        """
+        store = workspace.stored = self._make_store(workspace, scene)
+        store.failed.connect(on_failure)
+        if store.failure is not None:
+            on_failure(store.failure)
+
+    def _make_store(
+        self, workspace: Workspace, scene: SlideScene | None
+    ) -> RegionStore:
         store = RegionStore(workspace.image.shape)
         image = workspace.image
         if scene is not None and isinstance(image.pixels, SlideRegion):

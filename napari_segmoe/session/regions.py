@@ -9,6 +9,7 @@ from napari_segmoe.data.slides.region import SlideRegion
 from napari_segmoe.errors import SlideError
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.objects import ObjectRecord
+from napari_segmoe.session.region_images import rescale_image
 from napari_segmoe.session.region_runs import RegionRuns
 from napari_segmoe.session.slide_scene import (
     LevelBox,
@@ -115,6 +116,7 @@ class Regions:
         self._open = self.works.open(scene)
         self._view = self._rectangle = None
         self._take_spacing(self._open.scene)
+        self._session.project.bring_regions(self._open)
         if self.current is None:
             self._session.wait_for_region()
             self._session.model.load()
@@ -325,6 +327,20 @@ class Regions:
         """What was found so far in `segmenting`, (H, W) bool; None while none runs."""
         return self._runs.partial
 
+    def restore(self) -> None:
+        """Bring the regions that the project has of the slide: for `ProjectLink`."""
+        if self._open is not None:
+            self._session.project.bring_regions(self._open)
+            self.regions_changed.emit()
+
+    def forget_work(self) -> None:
+        """Forget all regions, as their project is closed: for `Session`."""
+        self.cancel()
+        scene, self.works = self.slide, SlideWorks()
+        self._open = self.works.open(scene) if scene is not None else None
+        self._view = self._rectangle = None
+        self.regions_changed.emit()
+
     def follow(self, image: SessionImage) -> None:
         """Leave the slide where another image was chosen: for `Session`."""
         if self._open is not None and image.key not in {one.key for one in self.all}:
@@ -369,7 +385,7 @@ class Regions:
         assert self._open is not None
         self._open.take_scene(scene)
         for record in self.all:
-            self._session.rescale(record.key, record.spacing_um)
+            rescale_image(self._session, record.key, record.spacing_um)
 
     def _on_model_changed(self) -> None:
         if self._open is None or not self._session.model.is_loaded:

@@ -1,6 +1,5 @@
 """All state of one annotation session."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,33 +8,37 @@ from typing import Any
 from psygnal import Signal
 
 from napari_segmoe.data.region_store import RegionStore
-from napari_segmoe.errors import DeviceError, JobError, NoImageError, SegmoeError
+from napari_segmoe.errors import NoImageError
 from napari_segmoe.session.annotation import Annotation
 from napari_segmoe.session.class_actions import ClassActions
 from napari_segmoe.session.classes import ClassTable
+from napari_segmoe.session.correction_tools import CorrectionTools
+from napari_segmoe.session.corrections import Correction
 from napari_segmoe.session.explaining import Explaining
+from napari_segmoe.session.failures import as_refusal
 from napari_segmoe.session.history import EventKind, EventLog, Snapshot, Step
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.jobs import JobRunner
 from napari_segmoe.session.model_state import FIRST_CHOICE, ModelState
-from napari_segmoe.session.objects import LabelPatch, ObjectRecord
+from napari_segmoe.session.objects import LabelBox, LabelPatch, ObjectRecord
 from napari_segmoe.session.options import SegmentOptions
 from napari_segmoe.session.predictor import (
     DeviceReader,
     ModelChoice,
     PredictorHost,
     PredictorLoader,
-    is_out_of_memory,
 )
+from napari_segmoe.session.project_link import ProjectLink
+from napari_segmoe.session.project_tasks import ProjectTasks
 from napari_segmoe.session.prompting import Prompting
-from napari_segmoe.session.region_overlap import locked_in
 from napari_segmoe.session.region_shelf import RegionShelf
 from napari_segmoe.session.regions import Regions
-from napari_segmoe.session.status import Activity, Status
+from napari_segmoe.session.status import Activity, Status, activity_of
+from napari_segmoe.session.training_runs import TrainingRuns
+from napari_segmoe.session.worklist import Worklist
 from napari_segmoe.session.workspace import Workspace
-from napari_segmoe.types import Mask, Prediction, Prompts, Spacing
-
-logger = logging.getLogger(__name__)
+from napari_segmoe.session.workspaces import Workspaces
+from napari_segmoe.types import Prediction, Prompts
 
 
 class Session:
@@ -44,7 +47,9 @@ class Session:
     Views call the methods and listen to the signals; they keep no state. State
     changes only on the thread that made the session. By topic: `prompting` (prompts
     and prediction), `annotation` (committed objects), `classes`, `model`,
-    `explaining` (heatmaps, steering of experts), `regions` (a slide and its regions).
+    `explaining` (heatmaps, steering of experts), `regions` (a slide and its regions),
+    `training_runs` (processes that train, versions of the model), `correction` (tools,
+    review), `project` (where it is stored), `worklist`.
 
     Parameters
     ----------
@@ -72,6 +77,8 @@ class Session:
     status_changed = Signal(Status)
     selection_changed = Signal(object)
     history_changed = Signal()
+    project_changed = Signal()  # opened, closed, annotator, unsaved steps
+    worklist_changed = Signal()
     failed = Signal(Exception)
     notified = Signal(str)
 
@@ -88,17 +95,23 @@ class Session:
         self.log = EventLog()
         self.options = SegmentOptions()
         self.workspace: Workspace | None = None
-        self._workspaces: dict[str, Workspace] = {}
+        self.workspaces = Workspaces()
         self._classes = ClassTable()
         self._label_version = 0
         self._status = Status(Activity.NO_IMAGE)
         self.prompting = Prompting(self)
         self.annotation = Annotation(self)
+        self.correction = Correction(self)
+        self.tools = CorrectionTools(self)
         self.classes = ClassActions(self)
         self.explaining = Explaining(self)
         self.model = ModelState(self, PredictorHost(load_predictor, devices), choice)
         self.regions = Regions(self)
+        self.project = ProjectLink(self)
+        self.project_tasks = ProjectTasks(self)
+        self.worklist = Worklist(self)
         self._shelf = RegionShelf(region_folder)
+        self.training_runs = TrainingRuns(self)
 
     @property
     def image(self) -> SessionImage | None:
@@ -144,11 +157,8 @@ class Session:
         """
         self._park()
         self.regions.follow(image)
-        known = self._workspaces.get(image.key)
-        if known is None or known.image.shape != image.shape:
-            known = Workspace(image, Snapshot(classes=self._classes))
-            self._workspaces[image.key] = known
-        known.image = image
+        known = self.workspaces.ensure(image, self._classes)
+        self.project.follow(known)
         known.snapshot = replace(known.snapshot, classes=self._classes)
         self.workspace = known
         self.log.record(EventKind.IMAGE, {"key": image.key, "shape": image.shape})
@@ -184,6 +194,7 @@ class Session:
         if step.patch is not None:
             workspace.apply(step.patch, backwards=True)
         self.log.record(EventKind.UNDO, {"of": step.kind})
+        self.project.record(step, is_undo=True)
         self._show(step.before, step.patch)
 
     def redo(self) -> None:
@@ -196,6 +207,7 @@ class Session:
         if step.patch is not None:
             workspace.apply(step.patch)
         self.log.record(EventKind.REDO, {"of": step.kind})
+        self.project.record(step, is_redo=True)
         self._show(step.after, step.patch)
 
     def release(self) -> None:
@@ -206,9 +218,8 @@ class Session:
         """End the workers; the session cannot be used after."""
         self.regions.cancel()
         self.runner.close()
-        for workspace in self._workspaces.values():
-            if workspace.stored is not None:
-                workspace.stored.close()
+        self.project.end()
+        self.workspaces.close()
 
     def perform(
         self,
@@ -236,11 +247,18 @@ class Session:
             return
         if patch is not None:
             self.workspace.apply(patch)
-        self.workspace.history.push(Step(kind, before, after, patch))
+        step = Step(kind, before, after, patch)
+        self.workspace.history.push(step)
+        self.project.record(step)  # on the disk before it shows
         self._show(after, patch)
 
     def set_classes(self, table: ClassTable) -> None:
         """Take a class table without a step to undo."""
+        self.project.record_classes(self.snapshot.classes, table)
+        self.replace_classes(table)
+
+    def replace_classes(self, table: ClassTable) -> None:
+        """Take the class table of a project: it is stored there already."""
         self._classes = table
         if self.workspace is not None:
             self.workspace.snapshot = replace(self.workspace.snapshot, classes=table)
@@ -272,31 +290,37 @@ class Session:
         """Return the present image; raises as `require_workspace`."""
         return self.require_workspace().image
 
+    def forget_work(self, classes: ClassTable) -> None:
+        """Drop all objects from memory, where their project is closed."""
+        self._park()
+        image, self.workspace = self.image, None
+        self.workspaces.clear()
+        self.replace_classes(classes.with_model_classes(self.model.mapped_classes()))
+        self.regions.forget_work()
+        if image is not None and image.region is None:
+            self.workspace = self.workspaces.ensure(image, self._classes)
+        self._announce_image()
+
+    def show_workspace(self) -> None:
+        """Tell the views of all that the present image has: it was restored."""
+        if self.workspace is not None:
+            self._classes = self.workspace.snapshot.classes
+        self.classes_changed.emit()
+        self._announce_image()
+
+    def show_labels(self, box: LabelBox) -> None:
+        """Show label pixels anew that a view has changed on its own."""
+        self.require_workspace().write_through(box)
+        self.objects_changed.emit(box)
+
     def find_workspace(self, key: str) -> Workspace | None:
         """Return the work on the image of that key, or None."""
-        return self._workspaces.get(key)
+        return self.workspaces.find(key)
 
     def records_of(self, key: str) -> tuple[ObjectRecord, ...]:
         """Return the committed objects of the image of that key."""
-        workspace = self._workspaces.get(key)
+        workspace = self.workspaces.find(key)
         return workspace.snapshot.records if workspace else ()
-
-    def locked_in(self, workspace: Workspace) -> Mask | None:
-        """Return the pixels of committed objects; those of other regions too."""
-        others = self.regions.works.neighbours(workspace.image.key)
-        work = (self._workspaces.get(one.key) for one in others)
-        return locked_in(workspace, tuple(one for one in work if one is not None))
-
-    def rescale(self, key: str, spacing_um: Spacing | None) -> None:
-        """Take another pixel size of the image of that key; all areas follow."""
-        workspace = self._workspaces.get(key)
-        if workspace is None or workspace.image.spacing_um == spacing_um:
-            return
-        workspace.rescale(spacing_um)
-        if workspace is self.workspace:
-            self.image_changed.emit(workspace.image)
-            self.objects_changed.emit(None)
-            self.prompting.ask_again()
 
     def stored_labels(self, workspace: Workspace) -> RegionStore:
         """Return the labels of a slide's region, as kept on disk: made when needed.
@@ -306,42 +330,22 @@ class Session:
         if workspace.stored is None:
             work = self.regions.works.find(workspace.image.key)
             scene = work.scene if work else None
-            workspace.stored = self._shelf.make_store(workspace, scene)
-            workspace.stored.failed.connect(self.report)
-            if workspace.stored.failure is not None:
-                self.report(workspace.stored.failure)
+            self._shelf.fill(workspace, scene, on_failure=self.report)
+        assert workspace.stored is not None, "the shelf has filled it"
         return workspace.stored
 
     def report(self, error: Exception) -> str:
         """Hand an error on through `failed`; return it as one sentence for people."""
-        if is_out_of_memory(error) and not isinstance(error, SegmoeError):
-            error = DeviceError(
-                "The device ran out of memory. Close other programs, or choose the"
-                " CPU, and try again."
-            )
-        elif not isinstance(error, SegmoeError):
-            logger.error("A background job failed.", exc_info=error)
-            error = JobError(f"The model could not answer: {error}")
-        self.failed.emit(error)
-        return str(error)
+        refusal = as_refusal(error)
+        self.failed.emit(refusal)
+        return str(refusal)
 
     def announce_status(self) -> None:
         """Work the status out anew, and tell if it changed."""
-        status = Status(self._activity(), self.model.title, self.model.device_text)
+        status = Status(activity_of(self), self.model.title, self.model.device_text)
         if status != self._status:
             self._status = status
             self.status_changed.emit(status)
-
-    def _activity(self) -> Activity:
-        if self.model.is_loading:
-            return Activity.LOADING
-        if self.prompting.is_waiting or self.regions.is_segmenting:
-            return Activity.PREDICTING
-        if self.model.has_failed:
-            return Activity.FAILED
-        if not self.has_image:
-            return Activity.NO_IMAGE
-        return Activity.READY if self.model.is_loaded else Activity.IDLE
 
     def _park(self) -> None:
         self.prompting.give_up()
@@ -374,7 +378,7 @@ class Session:
     def _adopt_classes(self, table: ClassTable) -> None:
         # A step of another image must not bring back classes of before this one.
         self._classes = table
-        for other in self._workspaces.values():
+        for other in self.workspaces:
             if other is not self.workspace:
                 other.history.clear()
         self.classes_changed.emit()

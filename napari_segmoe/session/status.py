@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_segmoe.session.session import Session
 
 
 class Activity(StrEnum):
@@ -38,3 +42,16 @@ class Status:
         """The line itself."""
         parts = (ACTIVITY_TEXT[self.activity], self.weights, self.device_text)
         return " · ".join(part for part in parts if part)
+
+
+def activity_of(session: "Session") -> Activity:
+    """Return what a session is doing."""
+    if session.model.is_loading:
+        return Activity.LOADING
+    if session.prompting.is_waiting or session.regions.is_segmenting:
+        return Activity.PREDICTING
+    if session.model.has_failed:
+        return Activity.FAILED
+    if not session.has_image:
+        return Activity.NO_IMAGE
+    return Activity.READY if session.model.is_loaded else Activity.IDLE

@@ -8,7 +8,7 @@ import numpy as np
 from napari_segmoe.data.region_store import RegionStore
 from napari_segmoe.session.history import History, Snapshot
 from napari_segmoe.session.image import SessionImage
-from napari_segmoe.session.objects import LabelPatch, Labels, ObjectRecord
+from napari_segmoe.session.objects import LabelBox, LabelPatch, Labels, ObjectRecord
 from napari_segmoe.session.prediction_cache import Answer
 from napari_segmoe.session.predictor import ModelChoice
 from napari_segmoe.types import Prediction, Spacing
@@ -68,9 +68,24 @@ class Workspace:
     def apply(self, patch: LabelPatch, *, backwards: bool = False) -> None:
         """Change label pixels, also on disk; ``backwards`` takes the change back."""
         patch.apply(self.labels, backwards=backwards)
+        self.write_through(patch.box)
+
+    def write_through(self, box: LabelBox) -> None:
+        """Bring a box of the labels on disk, which views edit, to what they are."""
         if self.stored is not None:
-            y0, x0, y1, x1 = patch.box
+            y0, x0, y1, x1 = box
             self.stored[y0:y1, x0:x1] = self.labels[y0:y1, x0:x1]
+
+    def close(self) -> None:
+        """Write labels to disk no more."""
+        if self.stored is not None:
+            self.stored.close()
+
+    def replace_labels(self, labels: Labels) -> None:
+        """Take other label pixels (H, W) altogether, also on disk."""
+        self.labels = labels
+        if self.stored is not None:
+            self.stored[:, :] = labels
 
     def rescale(self, spacing_um: Spacing | None) -> None:
         """Take another pixel size: all areas follow, also those to be undone to."""

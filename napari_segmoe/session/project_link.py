@@ -1,0 +1,350 @@
+"""The project that a session works in: each lasting step is stored before it shows."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_segmoe.data.slides.region import SlideRegion
+from napari_segmoe.errors import ProjectError
+from napari_segmoe.project.local_files import (
+    note_annotator,
+    note_paths,
+    read_annotator,
+)
+from napari_segmoe.project.open_marks import leave_mark, read_marks, remove_mark
+from napari_segmoe.project.records import Change, EventKind
+from napari_segmoe.project.store import ProjectStore
+from napari_segmoe.session.classes import ClassTable
+from napari_segmoe.session.history import Step
+from napari_segmoe.session.image import SessionImage
+from napari_segmoe.session.project_classes import join_tables, renumber_classes
+from napari_segmoe.session.project_notes import notes_on_opening
+from napari_segmoe.session.project_recorder import StepRecorder, UnsavedStep
+from napari_segmoe.session.project_restoring import restore, take_in
+from napari_segmoe.session.project_states import (
+    change_of,
+    class_details,
+    class_records,
+    is_lasting,
+    kind_of,
+    patch_of,
+    table_of,
+)
+from napari_segmoe.session.slide_scene import is_same
+from napari_segmoe.session.slide_work import SlideWork
+from napari_segmoe.session.worklist_entries import WorklistEntry
+from napari_segmoe.session.workspace import Workspace
+
+if TYPE_CHECKING:
+    from napari_segmoe.session.session import Session
+
+WEIGHTS = "weights"  # folder of a project's published weights, v0001.safetensors
+
+
+class ProjectLink:
+    """Which project is open, and what of the session is stored in it.
+
+    Without a project all stays in memory. With one, every step that lasts is on the
+    disk before it is shown; a step that cannot be stored stays in memory, is said to
+    be unsaved, and is tried again with the next one or by `retry`.
+
+    Parameters
+    ----------
+    session : Session
+        Whose work is stored.
+    """
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._recorder: StepRecorder | None = None
+        self._mark: Path | None = None
+        self.store: ProjectStore | None = None
+        self.notes: tuple[str, ...] = ()
+        self.failure = ""  # why steps are unsaved; empty where none is
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a project is open."""
+        return self.store is not None
+
+    @property
+    def path(self) -> Path | None:
+        """Folder of the open project, or None."""
+        return self.store.path if self.store else None
+
+    @property
+    def unsaved(self) -> int:
+        """Number of steps that are in memory only, because storing them failed."""
+        return len(self._recorder.waiting) if self._recorder else 0
+
+    @property
+    def image_name(self) -> str | None:
+        """Name of the present image in the project, as ``image-0007``, or None."""
+        image = self._session.image
+        if self._recorder is None or image is None:
+            return None
+        return self._recorder.find_name(image)
+
+    @property
+    def model_version(self) -> int | None:
+        """Number of the project's weights that answer; None: weights of elsewhere."""
+        weights = Path(self._session.model.choice.weights)
+        is_own = self.path is not None and weights.parent == self.path / WEIGHTS
+        found = re.fullmatch(r"v(\d+)", weights.stem)
+        return int(found[1]) if is_own and found else None
+
+    @property
+    def annotator(self) -> str | None:
+        """Pseudonym under which steps are stored, or None."""
+        return self._recorder.annotator if self._recorder else None
+
+    @annotator.setter
+    def annotator(self, pseudonym: str | None) -> None:
+        """Work under a pseudonym; a new one joins the project's annotators.
+
+        Raises
+        ------
+        ProjectError
+            If no project is open, or it cannot be written.
+        """
+        store, recorder = self._require()
+        name = (pseudonym or "").strip() or None
+        if name is not None and name not in store.annotators():
+            store.append(EventKind.ANNOTATOR, Change(annotator=name))
+        recorder.annotator = name
+        note_annotator(store.path, name)
+        self._session.project_changed.emit()
+
+    def create(self, path: Path) -> None:
+        """Make a project and work in it; what was made so far goes into it.
+
+        Raises
+        ------
+        ProjectError
+            If it cannot be made, or steps of the open one are unsaved.
+        """
+        self._check_saved()
+        self._take(ProjectStore.create(Path(path)))
+
+    def open(self, path: Path) -> None:
+        """Work in a project; what was made without one goes into it.
+
+        Raises
+        ------
+        ProjectError
+            If it cannot be opened, or steps of the open one are unsaved.
+        """
+        self._check_saved()
+        self._take(ProjectStore.open(Path(path)))
+
+    def close(self, *, discard: bool = False) -> None:
+        """Work without a project; its objects leave the window, and stay in it.
+
+        Parameters
+        ----------
+        discard : bool
+            Whether unsaved steps may be lost.
+
+        Raises
+        ------
+        ProjectError
+            If steps are unsaved still.
+        """
+        if self.store is None:
+            return
+        if not discard:
+            self._check_saved()
+        self._let_go()
+        self._session.forget_work(ClassTable())
+        self._session.project_changed.emit()
+        self._session.worklist_changed.emit()
+
+    def end(self) -> None:
+        """Close the project at the end of the session: nothing is shown any more."""
+        if self._recorder is not None and self.unsaved:
+            self._recorder.flush()
+        self._let_go()
+
+    def retry(self) -> bool:
+        """Try again to store what is unsaved; return whether all is stored."""
+        if self._recorder is not None:
+            self._after(self._recorder.flush(), is_asked=True)
+        return not self.unsaved
+
+    def take_stored(self) -> None:
+        """Drop unsaved steps of the present image: show what the project has of it."""
+        _, recorder = self._require()
+        workspace = self._session.require_workspace()
+        recorder.drop(workspace)
+        self._bring(workspace)
+        self._session.show_workspace()
+        self._after(recorder.flush(), is_asked=True)
+
+    def follow(self, workspace: Workspace) -> None:
+        """Bring what the project has of an image that was chosen: for `Session`.
+
+        A plain image that the project does not have joins it; a slide's region
+        joins with its first object.
+        """
+        if self._recorder is None:
+            return
+        try:
+            if workspace.image.region is None:
+                self._recorder.require_name(workspace.image)
+            name = self._recorder.find_name(workspace.image)
+            is_own = self._recorder.is_waiting(workspace)
+            if name is not None and not is_own and self._recorder.has_news(name):
+                self._bring(workspace)
+        except ProjectError as error:
+            self._session.report(error)
+        self._session.worklist_changed.emit()
+
+    def add_image(self, image: SessionImage) -> None:
+        """Take an image that is not worked on into the project: for `Worklist`."""
+        if self._recorder is None:
+            return
+        try:
+            self._recorder.require_name(image)
+        except ProjectError as error:
+            self._session.report(error)
+        self._session.worklist_changed.emit()
+
+    def note_slides(self, entries: Iterable[WorklistEntry]) -> None:
+        """Remember where slides lie that have no region yet: for `Worklist`."""
+        found = {one.key: one.path for one in entries if one.path and one.is_slide}
+        if self.store is not None and found:
+            note_paths(self.store.path, found)
+
+    def bring_regions(self, work: SlideWork) -> None:
+        """Bring the regions that the project has of a slide: for `Regions`."""
+        if self.store is None:
+            return
+        for record in self.store.images():
+            if record.fingerprint != work.scene.key or record.region is None:
+                continue
+            place = record.region
+            region = SlideRegion(
+                work.scene.path, place.origin_yx, place.step_yx, record.shape
+            )
+            if not any(is_same(one.region, region) for one in work.records):
+                work.add(region)
+        for one in work.records:
+            workspace = self._session.workspaces.ensure(
+                work.image_of(one), self._session.snapshot.classes
+            )
+            if not workspace.snapshot.records:
+                self.follow(workspace)
+
+    def record(
+        self, step: Step, *, is_undo: bool = False, is_redo: bool = False
+    ) -> None:
+        """Store a step, its undo or its redo, where it lasts: for `Session`."""
+        workspace, recorder = self._session.workspace, self._recorder
+        is_kept = is_lasting(step.before, step.after, step.patch)
+        if recorder is None or workspace is None or not is_kept:
+            return
+        kind = kind_of(step.kind)
+        if is_undo or is_redo:
+            kind = EventKind.UNDO if is_undo else EventKind.REDO
+        change = change_of(step, backwards=is_undo)
+        version = self._session.model.choice.weights
+        if step.after.prompts != step.before.prompts and kind is EventKind.COMMIT:
+            details = {**(change.details or {}), "weights": Path(version).stem}
+            change = replace(change, details=details)
+        patch = patch_of(step.patch, backwards=is_undo)
+        self._after(recorder.record(UnsavedStep(kind, change, patch, workspace)))
+
+    def record_classes(self, before: ClassTable, after: ClassTable) -> None:
+        """Store a list of classes that changed without a step: for `Session`."""
+        if self._recorder is not None and before != after:
+            change = Change(classes=class_records(after), details=class_details(after))
+            self._after(self._recorder.record(UnsavedStep(EventKind.CLASSES, change)))
+
+    def _take(self, store: ProjectStore) -> None:
+        """Work in a project that was opened just now."""
+        if self.store is not None:
+            self._let_go()
+            self._session.forget_work(ClassTable())
+        marks = read_marks(store.path)
+        recorder = StepRecorder(store)
+        recorder.annotator = read_annotator(store.path)
+        self.store, self._recorder, self.failure = store, recorder, ""
+        self.notes = (*store.notes, *notes_on_opening(store, marks))
+        for mark in marks:
+            if not mark.is_alive:
+                remove_mark(mark.path)
+        self._mark = leave_mark(store.path, events=store.last_number())
+        self._take_classes(store)
+        for workspace in self._session.workspaces:
+            if workspace.snapshot.records:
+                self._take_work(workspace)
+        self._session.regions.restore()
+        if self._session.workspace is not None:
+            self.follow(self._session.workspace)
+        self._session.show_workspace()
+        self._session.project_changed.emit()
+        self._session.worklist.join_project()
+        self._session.worklist_changed.emit()
+
+    def _take_classes(self, store: ProjectStore) -> None:
+        used = {number for _, _, number in store.count_objects() if number is not None}
+        stored = table_of(store.classes(), store.class_details(), used_ids=used)
+        own = self._session.snapshot.classes
+        joined, new_ids = join_tables(stored, own)
+        for workspace in self._session.workspaces:
+            renumber_classes(workspace, new_ids)
+        self._session.replace_classes(joined)
+        self.record_classes(stored, joined)
+
+    def _take_work(self, workspace: Workspace) -> None:
+        store, recorder = self._require()
+        name = recorder.find_name(workspace.image)
+        version = self._session.next_label_version()
+        step = take_in(store, name, workspace, label_version=version)
+        if name is not None:
+            recorder.note_seen(name)
+        if step is not None:
+            self._after(recorder.record(step))
+
+    def _bring(self, workspace: Workspace) -> None:
+        store, recorder = self._require()
+        name = recorder.find_name(workspace.image)
+        if name is not None:
+            version = self._session.next_label_version()
+            recorder.note_seen(name)
+            restore(store, name, workspace, label_version=version)
+
+    def _after(self, error: ProjectError | None, *, is_asked: bool = False) -> None:
+        """Say what became of a step: unsaved, or saved again."""
+        before, self.failure = self.failure, str(error) if error else ""
+        if error is not None and (is_asked or self.failure != before):
+            count = self.unsaved
+            steps = "1 step is" if count == 1 else f"{count} steps are"
+            self._session.report(
+                type(error)(f"{error} {steps} unsaved, and kept in this window.")
+            )
+        elif error is None and before:
+            self._session.notified.emit("All steps are stored in the project again.")
+        if error is not None or before:
+            self._session.project_changed.emit()
+
+    def _check_saved(self) -> None:
+        if self.unsaved and not self.retry():
+            raise ProjectError(
+                f"{self.unsaved} of your steps are not stored in the project yet."
+                f" {self.failure} Then try again."
+            )
+
+    def _let_go(self) -> None:
+        if self.store is not None:
+            remove_mark(self._mark)
+            self.store.close()
+        self.store = self._recorder = self._mark = None
+        self.notes, self.failure = (), ""
+
+    def _require(self) -> tuple[ProjectStore, StepRecorder]:
+        if self.store is None or self._recorder is None:
+            raise ProjectError("No project is open. Open one, or make a new one.")
+        return self.store, self._recorder

@@ -1,0 +1,97 @@
+"""Brings an image's objects from the project into the session, and the other way."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from napari_segmoe.project.records import Change, EventKind, PixelPatch
+from napari_segmoe.project.store import ProjectStore
+from napari_segmoe.session.objects import (
+    LabelPatch,
+    ObjectRecord,
+    add_objects,
+    diff_labels,
+)
+from napari_segmoe.session.project_recorder import UnsavedStep
+from napari_segmoe.session.project_states import restored_records, state_of
+from napari_segmoe.session.workspace import Workspace
+
+
+def restore(
+    store: ProjectStore, name: str, workspace: Workspace, *, label_version: int
+) -> None:
+    """Put a project's objects and tiles of an image into its workspace.
+
+    Steps made before can no longer be undone there; prompts stay.
+    """
+    labels = store.labels(name)
+    records = restored_records(
+        store.objects(name),
+        labels,
+        spacing_um=workspace.image.spacing_um,
+        region=workspace.image.region,
+    )
+    workspace.replace_labels(labels)
+    workspace.history.clear()
+    workspace.snapshot = replace(
+        workspace.snapshot,
+        records=records,
+        tiles=tuple(tile.box for tile in store.tiles(name)),
+        label_version=label_version,
+    )
+
+
+def take_in(
+    store: ProjectStore, name: str | None, workspace: Workspace, *, label_version: int
+) -> UnsavedStep | None:
+    """Lay a workspace's own objects onto those that the project has of its image.
+
+    Pixels that the project's objects cover stay theirs.
+
+    Returns
+    -------
+    UnsavedStep or None
+        The step to be stored; None where there is nothing to add.
+    """
+    own, records = workspace.labels, workspace.snapshot.records
+    has_others = name is not None and bool(store.objects(name))
+    if not has_others:
+        states = {record.id: state_of(record) for record in records}
+        patch = _patch(diff_labels(own * 0, own))
+        return _step(states, patch, workspace) if states else None
+    assert name is not None
+    restore(store, name, workspace, label_version=label_version)
+    first_id = 1 + max((int(workspace.labels.max()), *store.objects(name)))
+    found, new_ids = add_objects(workspace.labels, own, first_id=first_id)
+    if found is None:
+        return None
+    found.apply(workspace.labels)
+    workspace.replace_labels(workspace.labels)
+    added = _renumbered(records, new_ids, workspace)
+    workspace.snapshot = replace(
+        workspace.snapshot, records=(*workspace.snapshot.records, *added)
+    )
+    states = {record.id: state_of(record) for record in added}
+    return _step(states, _patch(found), workspace)
+
+
+def _renumbered(
+    records: tuple[ObjectRecord, ...], new_ids: Mapping[int, int], workspace: Workspace
+) -> tuple[ObjectRecord, ...]:
+    """Return records under their new ids, measured on what is left of them."""
+    kept = {new_ids[one.id]: one for one in records if one.id in new_ids}
+    states = {number: state_of(one) for number, one in kept.items()}
+    image = workspace.image
+    return restored_records(
+        states, workspace.labels, spacing_um=image.spacing_um, region=image.region
+    )
+
+
+def _step(
+    states: Mapping[int, object], patch: PixelPatch | None, workspace: Workspace
+) -> UnsavedStep:
+    change = Change(objects=dict(states), details={"action": "taken_in"})  # type: ignore[arg-type]
+    return UnsavedStep(EventKind.IMPORT, change, patch, workspace)
+
+
+def _patch(patch: LabelPatch | None) -> PixelPatch | None:
+    return None if patch is None else PixelPatch(patch.box, patch.before, patch.after)

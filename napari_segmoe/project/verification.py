@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_segmoe.errors import ProjectError
-from napari_segmoe.project.database import clear_errors, connect
+from napari_segmoe.project.database import clear_errors, connect, journal_mode
+from napari_segmoe.project.journal_mode import JournalMode
 from napari_segmoe.project.payload import FIRST_DIGEST, chain, from_json, unpack_pixels
 from napari_segmoe.project.projection import apply_change
 from napari_segmoe.project.schema import FOLLOWING, create_tables
@@ -50,6 +51,8 @@ def verify_project(path: Path) -> Verification:
     count = 0
     with closing(connect(database, read_only=True)) as connection:
         try:
+            if journal_mode(connection) is JournalMode.WAL:
+                connection.execute("BEGIN")  # one state, while others go on writing
             faults += _check_pages(connection)
             count, broken = _check_chain(connection)
             faults += broken

@@ -44,7 +44,9 @@ class PromptLayers:
         self._shown = prompts
 
     def preview(self, points: np.ndarray, *, closed: bool) -> None:
-        """Draw the box or stroke that is being dragged, (N, 2) (y, x)."""
+        """Draw the box or stroke that is dragged, (N, 2) (y, x); without points: none."""
+        if not len(points):
+            self.show(self._session.prompts)
         if len(points) < 2:
             return
         shown = self._shown or Prompts()

@@ -1,7 +1,7 @@
 """Small pictures drawn in code: class dots and activity dots."""
 
-from qtpy.QtCore import QPointF, Qt
-from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygonF
+from qtpy.QtCore import QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap, QPolygonF
 
 
 def dot_pixmap(colour: str, side: int = 12, *, scale: float = 2.0) -> QPixmap:
@@ -23,6 +23,23 @@ def dot_icon(colour: str) -> QIcon:
     pixmap = dot_pixmap(colour)
     icon = QIcon(pixmap)
     icon.addPixmap(pixmap, QIcon.Mode.Selected)  # else Qt tints it in chosen rows
+    return icon
+
+
+def ring_icon(colour: str, side: int = 12) -> QIcon:
+    """Return an empty circle as an icon: for what is not begun."""
+    pixmap = QPixmap(side * 2, side * 2)
+    pixmap.setDevicePixelRatio(2.0)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    pen = QPen(QColor(colour))
+    pen.setWidthF(1.5)
+    painter.setPen(pen)
+    painter.drawEllipse(QRectF(2, 2, side - 4, side - 4))
+    painter.end()
+    icon = QIcon(pixmap)
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)
     return icon
 
 

@@ -27,10 +27,13 @@ class KeysPopover(QFrame):
         grid = QGridLayout()
         grid.setHorizontalSpacing(18)
         grid.setVerticalSpacing(5)
-        for row, (key, text) in enumerate(KEY_TEXTS):
+        half = -(-len(KEY_TEXTS) // 2)
+        for place, (key, text) in enumerate(KEY_TEXTS):
+            side, row = divmod(place, half)
             shown = QLabel(f"<b>{key}</b>")
-            grid.addWidget(shown, row, 0, Qt.AlignmentFlag.AlignRight)
-            grid.addWidget(QLabel(text), row, 1)
+            grid.addWidget(shown, row, 3 * side, Qt.AlignmentFlag.AlignRight)
+            grid.addWidget(QLabel(text), row, 3 * side + 1)
+        grid.setColumnMinimumWidth(2, 12)
         layout.addLayout(grid)
         hint = QLabel("Keys work while a SegMoE layer is selected.")
         hint.setEnabled(False)

@@ -73,6 +73,7 @@ class ModelVersions:
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._versions: tuple[Version, ...] = ()
+        self._followed: Path | None = None
 
     @property
     def versions(self) -> tuple[Version, ...]:
@@ -92,8 +93,7 @@ class ModelVersions:
 
     @property
     def _store(self) -> ProjectStore | None:
-        link = getattr(self._session, "project", None)
-        return link.store if link is not None and link.is_open else None
+        return self._session.project.store
 
     def read(self) -> None:
         """Read the versions anew."""
@@ -104,10 +104,11 @@ class ModelVersions:
             self.changed.emit()
 
     def follow_project(self) -> None:
-        """Use the version of the project that was opened."""
-        self._versions = ()
+        """Use the version of the project where another one was opened."""
         self.read()
-        self.changed.emit()
+        if self.project == self._followed:
+            return
+        self._followed = self.project
         if self.current is not None:
             self._take(self.current)
 

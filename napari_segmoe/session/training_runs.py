@@ -16,6 +16,7 @@ from psygnal import Signal
 
 from napari_segmoe.errors import ProjectError, RunFolderError, TrainingError
 from napari_segmoe.session import run_words
+from napari_segmoe.session.learning_material import LearningMaterial
 from napari_segmoe.session.model_versions import ModelVersions, Version
 from napari_segmoe.session.run_launch import Launcher, recipe_words
 from napari_segmoe.session.run_list import (
@@ -77,9 +78,11 @@ class TrainingRuns:
         self._looked_around = float("-inf")
         self.selected: TrainingRun | None = None
         self.models = ModelVersions(session)
+        self.material = LearningMaterial(session)
         session.busy_changed.connect(self._on_worked)
         session.prompts_changed.connect(self._on_worked)
         session.objects_changed.connect(self._on_worked)
+        session.project_changed.connect(self._on_project_changed)
 
     @property
     def runs(self) -> tuple[TrainingRun, ...]:
@@ -116,6 +119,24 @@ class TrainingRuns:
         if run is not self.selected:
             self.selected = run
             self.selection_changed.emit()
+
+    def use_run(self, run: TrainingRun) -> None:
+        """Answer with a run's best weights from the next click on.
+
+        Raises
+        ------
+        RunFolderError
+            If it has none yet.
+        """
+        weights = run.weights
+        if weights is None:
+            raise RunFolderError(
+                f"{run.name} has no weights yet. Wait for its first validation."
+            )
+        self._session.model.choose(weights=str(weights), is_asked_again=False)
+        self._session.notified.emit(
+            f"The best weights of {run.name} answer from the next click on."
+        )
 
     def start_recipe(self, values: Mapping[str, Any]) -> TrainingRun:
         """Start `segmoe train` on a data folder.
@@ -337,6 +358,10 @@ class TrainingRuns:
         if self.selected is starting:
             self.select(run)
         self.runs_changed.emit()
+
+    def _on_project_changed(self) -> None:
+        self.models.follow_project()
+        self.look_around()
 
     def _on_worked(self, _: object = None) -> None:
         """Let trainers wait while somebody works here."""

@@ -27,7 +27,7 @@ def make_form(
     """
     kind = type(values)
     rows = [
-        _make_row(name, info, getattr(values, name))
+        make_row(name, info, getattr(values, name))
         for name, info in kind.model_fields.items()
     ]
     form = Container(widgets=rows, labels=True)
@@ -41,7 +41,17 @@ def make_form(
     return form
 
 
-def _make_row(name: str, info: FieldInfo, value: Any) -> Any:
+def make_row(name: str, info: FieldInfo, value: Any) -> Any:
+    """Return the magicgui widget of one field, with its limits and tooltip.
+
+    Parameters
+    ----------
+    name : str
+        Of the field; its title is the label.
+    info : FieldInfo
+    value : object
+        To begin with.
+    """
     options: dict[str, Any] = {"tooltip": info.description or ""}
     for rule in info.metadata:
         options.update(_limits(rule))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from napari_segmoe.errors import ModelOptionError, UnknownModelError
+from napari_segmoe.models.preset_names import PRESETS
 from napari_segmoe.models.registry import create_model, list_models, register_model
 
 
@@ -11,6 +12,10 @@ def test_every_paper_has_a_lite_preset():
     lite = {name for name in list_models() if name.endswith("_lite")}
     papers = ("decoder_interaction", "mixsearch", "resformer", "semi_moe", "utanet")
     assert lite == {f"{paper}_lite" for paper in papers}
+
+
+def test_lists_without_torch_know_every_preset():
+    assert sorted(PRESETS) == sorted(list_models())
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones():

@@ -73,8 +73,8 @@ def bench(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="import, click, precision, networks, window, slide-view, region,"
-            " project or finetune."
+            help="import, click, precision, networks, training, window, slide-view,"
+            " region, project or finetune."
         ),
     ] = None,
     slide: Annotated[
@@ -87,7 +87,7 @@ def bench(
         bool,
         typer.Option(
             "--quick",
-            help="slide-view, region: a small slide, few rounds; no figures.",
+            help="Small images, few rounds: to try it, no figures.",
         ),
     ] = False,
     device: options.Device = "cpu",
@@ -125,6 +125,14 @@ def bench(
 def _groups(
     device: str, threads: int | None, options_of_slides: SlideBenchOptions
 ) -> dict[str, Callable[[], Iterable[Measurement]]]:
+    return _of_networks(device, threads, options_of_slides.is_quick) | _of_windows(
+        device, threads, options_of_slides
+    )
+
+
+def _of_networks(
+    device: str, threads: int | None, is_quick: bool
+) -> dict[str, Callable[[], Iterable[Measurement]]]:
     def measure_imports() -> Iterable[Measurement]:
         from napari_segmoe.cli.bench_import import measure_imports as measure
 
@@ -145,6 +153,23 @@ def _groups(
 
         return measure(device, threads)
 
+    def measure_training() -> Iterable[Measurement]:
+        from napari_segmoe.cli.bench_training import measure_training as measure
+
+        return measure(device, threads, is_quick=is_quick)
+
+    return {
+        "import": measure_imports,
+        "click": measure_click,
+        "precision": measure_precision,
+        "networks": measure_networks,
+        "training": measure_training,
+    }
+
+
+def _of_windows(
+    device: str, threads: int | None, options_of_slides: SlideBenchOptions
+) -> dict[str, Callable[[], Iterable[Measurement]]]:
     def measure_window() -> Iterable[Measurement]:
         from napari_segmoe.cli.bench_window import measure_window as measure
 
@@ -172,10 +197,6 @@ def _groups(
         return measure()
 
     return {
-        "import": measure_imports,
-        "click": measure_click,
-        "precision": measure_precision,
-        "networks": measure_networks,
         "window": measure_window,
         "slide-view": measure_slide_view,
         "region": measure_region,

@@ -7,9 +7,11 @@ import numpy as np
 from napari.layers import Labels, Points
 from numpy.typing import NDArray
 
+from napari_segmoe.session.correction_tools import ToolGesture
 from napari_segmoe.session.session import Session
 from napari_segmoe.session.slide_scene import LevelBox, RegionChoice
 from napari_segmoe.types import Box, PromptKind
+from napari_segmoe.viewer.keys import run_action
 
 LEFT, RIGHT = 1, 2
 CLICK_PX = 4.0  # a press that moves less, on the screen, is a click
@@ -45,6 +47,7 @@ class Gestures:
     A click answers; a drag pans, or draws while box or stroke is chosen. The right
     button, or Ctrl, turns the sign around. On a slide the region under the mouse
     becomes current first; a box is the rectangle to segment while that is chosen.
+    While a correction tool waits for a drag, the next one is the tool's.
 
     Parameters
     ----------
@@ -58,16 +61,25 @@ class Gestures:
         self._session = session
         self._ground = ground
         self._preview: Preview | None = None
+        self._layer: Points | None = None
+        session.tools.changed.connect(self._on_tools_changed)
 
     def attach(self, layer: Points, preview: Preview) -> None:
         """Listen to the mouse on the prompts layer."""
         self._preview = preview
         layer.mouse_drag_callbacks.append(self._on_mouse)
+        self._layer = layer
         self.follow_kind(layer)
 
     def follow_kind(self, layer: Points) -> None:
         """Let a drag pan the camera only while single clicks are asked for."""
-        layer.mouse_pan = self._session.prompting.kind is PromptKind.POINT
+        is_awaited = self._session.tools.gesture is not ToolGesture.NONE
+        is_point = self._session.prompting.kind is PromptKind.POINT
+        layer.mouse_pan = is_point and not is_awaited
+
+    def _on_tools_changed(self) -> None:
+        if self._layer is not None:
+            self.follow_kind(self._layer)
 
     def read_added_point(self, layer: Points) -> None:
         """Take a point that napari's own tool added as a click."""
@@ -85,7 +97,10 @@ class Gestures:
         is_click = _distance(start, event.pos) < CLICK_PX
         if is_click and str(layer.mode) in ("pan_zoom", "pick"):
             value = layer.get_value(event.position, world=True)
-            self._session.annotation.select(int(value) if value else None)
+            if value and "Shift" in event.modifiers:
+                self._session.tools.toggle(int(value))
+            else:
+                self._session.tools.choose([int(value)] if value else [])
 
     def _on_mouse(self, layer: Points, event: Any) -> Generator[None, None, None]:
         if str(layer.mode) != "pan_zoom" or event.button not in (LEFT, RIGHT):
@@ -94,6 +109,9 @@ class Gestures:
             self._session.notified.emit(
                 "Prompts need the 2-D view. Switch with Ctrl+Y."
             )
+            return
+        if self._session.tools.gesture is not ToolGesture.NONE:
+            yield from self._on_tool_drag(layer, event)
             return
         kind = self._session.prompting.kind
         turned = event.button == RIGHT or "Control" in event.modifiers
@@ -111,6 +129,26 @@ class Gestures:
                 self._session.prompting.add_click(y, x, positive=positive)
         elif len(places) > 1 and kind is not PromptKind.POINT:
             self._end_drag(layer, kind, places, positive=positive)
+
+    def _on_tool_drag(self, layer: Points, event: Any) -> Generator[None, None, None]:
+        """Take a drag for the tool that waits; a click lets it wait no longer."""
+        tools = self._session.tools
+        start, places = np.asarray(event.pos, float), [event.position]
+        kind = (
+            PromptKind.BOX if tools.gesture is ToolGesture.TILE else PromptKind.STROKE
+        )
+        yield
+        while event.type == "mouse_move":
+            places.append(event.position)
+            self._draw(kind, [_position(layer, place) for place in places])
+            yield
+        if self._preview is not None:
+            self._preview(np.empty((0, 2)), closed=False)
+        if _distance(start, event.pos) < CLICK_PX:
+            tools.wait_for(ToolGesture.NONE)
+            return
+        points = [_position(layer, place) for place in places]
+        run_action(self._session, lambda s: s.tools.take_drag(points))
 
     def _drag(self, layer: Points, kind: PromptKind, places: list[Any]) -> None:
         if kind is PromptKind.POINT:

@@ -105,6 +105,26 @@ KEY_ACTIONS = (
         "Go to the next uncertain object",
         lambda s: s.annotation.select_uncertain(),
     ),
+    KeyAction("Y", "Y", "Accept the chosen objects", lambda s: s.tools.accept()),
+    KeyAction("R", "R", "Mark them reviewed", lambda s: s.tools.review()),
+    KeyAction("K", "K", "Lock or unlock them", lambda s: s.tools.toggle_lock()),
+    KeyAction("J", "J", "Merge them", lambda s: s.tools.merge()),
+    KeyAction("Shift-J", "⇧J", "Split it where it is thin", lambda s: s.tools.split()),
+    KeyAction("O", "O", "Fill their holes", lambda s: s.tools.fill_holes()),
+    KeyAction("Shift-O", "⇧O", "Smooth their outlines", lambda s: s.tools.smooth()),
+    KeyAction("G", "G", "Grow them", lambda s: s.tools.grow()),
+    KeyAction("Shift-G", "⇧G", "Shrink them", lambda s: s.tools.shrink()),
+    KeyAction(
+        "W", "W", "The field of view is finished", lambda s: s.tools.finish_view()
+    ),
+    KeyAction(
+        "Shift-Return",
+        "⇧↵",
+        "The image is finished; again: it is not",
+        lambda s: s.tools.toggle_image(),
+    ),
+    KeyAction("PageDown", "PgDn", "Next image", lambda s: s.worklist.next()),
+    KeyAction("PageUp", "PgUp", "Image before", lambda s: s.worklist.previous()),
     KeyAction("Control-Z", "Ctrl+Z", "Undo", lambda s: s.undo()),
     KeyAction("Control-Shift-Z", "Ctrl+Shift+Z", "Redo", lambda s: s.redo()),
     *(
@@ -115,10 +135,11 @@ KEY_ACTIONS = (
 
 KEY_TEXTS = (
     *((a.shown, a.title) for a in KEY_ACTIONS if not a.key.startswith("Control-")),
-    ("Ctrl+Z", "Undo prompt, commit or class"),
+    ("Ctrl+Z", "Undo prompt, commit, correction or class"),
     ("Ctrl+Shift+Z", "Redo"),
     ("Ctrl+1 … 9", "Give the object class 1 … 9"),
     ("H", "Hold to hide the mask"),
+    ("Shift click", "Choose one object more (objects layer)"),
     ("Click", "Object here"),
     ("Right click", "Not here (the other sign)"),
     ("Drag", "Move the image; draw, with box or scribble"),

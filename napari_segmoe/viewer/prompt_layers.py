@@ -44,7 +44,7 @@ class PromptLayers:
         self._shown = prompts
 
     def preview(self, points: np.ndarray, *, closed: bool) -> None:
-        """Draw the box or stroke that is dragged, (N, 2) (y, x); without points: none."""
+        """Draw the box or stroke that is dragged, (N, 2) (y, x); no points: nothing."""
         if not len(points):
             self.show(self._session.prompts)
         if len(points) < 2:

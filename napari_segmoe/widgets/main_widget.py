@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
 from napari.utils.theme import get_theme
@@ -17,6 +18,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segmoe.errors import SegmoeError
+from napari_segmoe.project.recent_projects import note_project
+from napari_segmoe.session.correction_tools import ToolGesture
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.jobs import JobRunner
 from napari_segmoe.session.model_state import FIRST_CHOICE
@@ -28,21 +31,34 @@ from napari_segmoe.session.predictor import (
 from napari_segmoe.session.session import Session
 from napari_segmoe.session.torch_backend import TorchDevices, load_torch_predictor
 from napari_segmoe.viewer.heatmaps import HeatmapLayers
+from napari_segmoe.viewer.keys import run_action
 from napari_segmoe.viewer.layers import LayerSync
 from napari_segmoe.viewer.scale_bar import ScaleBar
 from napari_segmoe.viewer.sessions import drop_session, keep_session
+from napari_segmoe.viewer.view_in_sight import ViewInSight
+from napari_segmoe.viewer.worklist_opening import WorklistOpening
 from napari_segmoe.widgets.empty_view import EmptyView
+from napari_segmoe.widgets.evaluate_tab import make_evaluate_tab
+from napari_segmoe.widgets.evaluate_view import EvaluateView
 from napari_segmoe.widgets.heatmaps_view import HeatmapsView
 from napari_segmoe.widgets.lazy_tab import LazyTab
 from napari_segmoe.widgets.none_guard import protect_none
 from napari_segmoe.widgets.objects_view import ObjectsView
+from napari_segmoe.widgets.project_banner import ProjectBanner
+from napari_segmoe.widgets.project_view import ProjectView
 from napari_segmoe.widgets.qt_runner import QtJobRunner
 from napari_segmoe.widgets.segment_view import SegmentView
 from napari_segmoe.widgets.status_view import StatusView
+from napari_segmoe.widgets.train_tab import make_train_tab
+from napari_segmoe.widgets.worklist_bar import WorklistBar
+
+if TYPE_CHECKING:
+    from napari_segmoe.widgets.train_view import TrainView
 
 PLUGIN = "napari-segmoe"
 SMALLEST_WIDTH_PX = 300
 HEATMAPS_TAB = 2
+RUNS_MS = 500  # between looks at what trains
 PATTERNS = (
     *("*.png", "*.jpg", "*.jpeg", "*.bmp", "*.tif", "*.tiff", "*.dcm"),
     *("*.svs", "*.ndpi", "*.mrxs", "*.scn", "*.bif", "*.vms", "*.vmu", "*.svslide"),
@@ -77,33 +93,27 @@ class MainWidget(QWidget):
         self.layers = LayerSync(viewer, session)
         self.heatmap_layers = HeatmapLayers(viewer, session, self.layers)
         self._scale_bar = ScaleBar(viewer, session)
+        self._sight = ViewInSight(viewer, self.layers, session)
+        self._opening = WorklistOpening(viewer, session, self.layers)
         self._status = StatusView(session, self.layers, viewer)
+        self._banner = ProjectBanner(session)
+        self._bar = WorklistBar(session)
         self._segment = LazyTab(self._make_segment)
         self._objects = LazyTab(lambda: ObjectsView(session, self.layers))
         self._heatmaps = LazyTab(lambda: HeatmapsView(session, self.heatmap_layers))
-        self._tabs = QTabWidget()
-        self._tabs.addTab(self._segment, "Segment")
-        self._tabs.addTab(self._objects, "Objects")
-        self._tabs.addTab(self._heatmaps, "Heatmaps")
-        self._empty = EmptyView(self._open_sample, self._open_file)
+        self._project = LazyTab(self._make_project)
+        self._known_project: Path | None = None
+        self._empty = EmptyView(
+            self._open_sample, self._open_file, self._show_project, self._open_project
+        )
         self._pages = QStackedWidget()
-        self._pages.addWidget(self._empty)
-        self._pages.addWidget(self._tabs)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 8, 4)
-        layout.setSpacing(8)
-        layout.addWidget(self._status)
-        layout.addWidget(self._pages, 1)
-        self.setMinimumWidth(SMALLEST_WIDTH_PX)
-        # else napari adds a stretch, in a second window one as strong as our pages
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        session.image_changed.connect(self._on_image_changed)
-        session.regions.regions_changed.connect(self._on_regions_changed)
-        session.objects_changed.connect(self._on_objects_changed)
-        session.explaining_changed.connect(self._on_explaining_changed)
-        self._tabs.currentChanged.connect(self._on_tab_changed)
-        session.failed.connect(self._on_failed)
-        session.notified.connect(show_info)
+        self._train = LazyTab(lambda: make_train_tab(session, viewer))
+        self._evaluate = LazyTab(
+            lambda: make_evaluate_tab(session, self.layers, viewer)
+        )
+        self._tabs = QTabWidget()
+        self._lay_out()
+        self._connect()
         self.destroyed.connect(
             partial(
                 _close_session,
@@ -114,7 +124,9 @@ class MainWidget(QWidget):
                 self._status,
             )
         )
-        viewer.events.theme.connect(self._on_theme_changed)
+        self._runs_timer = QTimer(self)
+        self._runs_timer.timeout.connect(session.training_runs.poll)
+        self._runs_timer.start(RUNS_MS)
         self._on_image_changed(session.image)
 
     @property
@@ -133,14 +145,101 @@ class MainWidget(QWidget):
         return self._heatmaps.view
 
     @property
+    def project(self) -> ProjectView:
+        """The Project tab."""
+        return self._project.view
+
+    @property
+    def banner(self) -> ProjectBanner:
+        """What must be known of the project."""
+        return self._banner
+
+    @property
+    def worklist_bar(self) -> WorklistBar:
+        """Where one is in the worklist."""
+        return self._bar
+
+    @property
+    def train(self) -> "TrainView":
+        """The Train tab."""
+        return self._train.view
+
+    @property
+    def evaluate(self) -> EvaluateView:
+        """The Evaluate tab."""
+        return self._evaluate.view
+
+    @property
     def tabs(self) -> QTabWidget:
         """The tabs."""
         return self._tabs
+
+    def _lay_out(self) -> None:
+        self._pages.addWidget(self._empty)
+        self._pages.addWidget(self._segment)
+        for page, title in (
+            (self._pages, "Segment"),
+            (self._objects, "Objects"),
+            (self._heatmaps, "Heatmaps"),
+            (self._train, "Train"),
+            (self._evaluate, "Evaluate"),
+            (self._project, "Project"),
+        ):
+            self._tabs.addTab(page, title)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 4)
+        layout.setSpacing(8)
+        layout.addWidget(self._status)
+        layout.addWidget(self._bar)
+        layout.addWidget(self._banner)
+        layout.addWidget(self._tabs, 1)
+        self.setMinimumWidth(SMALLEST_WIDTH_PX)
+        # else napari adds a stretch, in a second window one as strong as our pages
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    def _connect(self) -> None:
+        session = self.session
+        session.image_changed.connect(self._on_image_changed)
+        session.regions.regions_changed.connect(self._on_regions_changed)
+        session.objects_changed.connect(self._on_objects_changed)
+        session.explaining_changed.connect(self._on_explaining_changed)
+        session.project_changed.connect(self._on_project_changed)
+        session.tools.changed.connect(self._on_tools_changed)
+        self._tabs.currentChanged.connect(self._on_tab_changed)
+        session.failed.connect(self._on_failed)
+        session.notified.connect(show_info)
+        self._viewer.events.theme.connect(self._on_theme_changed)
 
     def _make_segment(self) -> SegmentView:
         view = SegmentView(self.session, self._go_to_region)
         view.set_accent(self._accent())
         return view
+
+    def _make_project(self) -> ProjectView:
+        view = ProjectView(self.session)
+        view.set_accent(self._accent())
+        return view
+
+    def _show_project(self) -> None:
+        self._tabs.setCurrentWidget(self._project)
+
+    def _open_project(self, path: Path) -> None:
+        run_action(self.session, lambda s: s.project.open(path))
+
+    def _on_project_changed(self) -> None:
+        path = self.session.project.path
+        if path == self._known_project:
+            return
+        self._known_project = path
+        if path is not None:
+            note_project(path)
+            if not self.session.has_image:
+                self._show_project()
+        self._empty.show_recent()
+
+    def _on_tools_changed(self) -> None:
+        if self.session.tools.gesture is not ToolGesture.NONE:
+            self.layers.activate_prompts()  # there the drag is waited for
 
     def _accent(self) -> str:
         return str(get_theme(self._viewer.theme).current.as_hex())
@@ -154,7 +253,7 @@ class MainWidget(QWidget):
         self._on_regions_changed()
 
     def _on_regions_changed(self) -> None:
-        page = self._tabs if self.session.has_image else self._empty
+        page = self._segment if self.session.has_image else self._empty
         self._pages.setCurrentWidget(page)
         self._on_objects_changed()
 
@@ -174,6 +273,8 @@ class MainWidget(QWidget):
     def _on_theme_changed(self, _: object = None) -> None:
         if self._segment.is_made:
             self.segment.set_accent(self._accent())
+        if self._project.is_made:
+            self.project.set_accent(self._accent())
 
     def _on_failed(self, error: Exception) -> None:
         show_error(str(error))

@@ -13,6 +13,7 @@ from qtpy.QtCore import (
 )
 from qtpy.QtGui import QColor
 
+from napari_segmoe.project.records import Provenance, ReviewState
 from napari_segmoe.session.objects import ObjectRecord
 from napari_segmoe.session.session import Session
 from napari_segmoe.session.slide_scene import RegionRecord
@@ -22,11 +23,12 @@ from napari_segmoe.widgets.icons import dot_icon
 
 UNCLASSIFIED = "unclassified"
 SORT_ROLE = Qt.ItemDataRole.UserRole
-CLASS_COLUMN = 1
+STATE_ROLE = Qt.ItemDataRole.UserRole + 1
+CLASS_COLUMN, STATE_COLUMN = 1, 2
 AnyIndex = QModelIndex | QPersistentModelIndex
 NO_INDEX = QModelIndex()
 _FINE_UM = 20.0  # pixels below this: a microscope's, measured in um
-_TEXT_COLUMNS = ("class", "source")
+_TEXT_COLUMNS = ("class", "review", "source")
 _MEASURES = ("long", "short", "area")
 _TEXT_SIDE, _NUMBER_SIDE = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
 
@@ -82,6 +84,7 @@ def _area(record: ObjectRecord, spacing_um: Spacing | None) -> float:
 COLUMNS = (
     Column("id", "Value in the label image", lambda r, _: r.id),
     Column("class", "Double-click to change", lambda r, _: r.class_id),
+    Column("review", "How far its review is", lambda r, _: str(r.state)),
     Column("p", "The model's probability of its answer", lambda r, _: r.probability),
     Column("source", "Who gave the class", lambda r, _: str(r.source)),
     Column(
@@ -101,6 +104,18 @@ COLUMNS = (
     ),
     Column("area", "Area", _area),
 )
+STATE_TIPS = {
+    ReviewState.PROPOSED: "Proposed by a model; nobody has looked at it",
+    ReviewState.ACCEPTED: "Accepted: a model learns from it",
+    ReviewState.REVIEWED: "Reviewed a second time",
+    ReviewState.LOCKED: "Locked: nothing changes it",
+}
+PROVENANCES = {
+    Provenance.DRAWN: "Outline drawn by a person",
+    Provenance.ACCEPTED_CLICK: "Outline of a model, asked for by clicks",
+    Provenance.ACCEPTED_AUTOMATIC: "Outline of a model, found by itself",
+    Provenance.MODEL: "Outline of a model",
+}
 REGION_COLUMN = len(COLUMNS)  # shown while a slide has several regions
 REGION_TITLE, REGION_TOOLTIP = "region", "Region of the slide that it lies in"
 
@@ -172,20 +187,14 @@ class ObjectsModel(QAbstractTableModel):
 
     def data(self, index: AnyIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what a cell shows, sorts by or edits."""
-        row = self._rows[index.row()]
-        record = row.record
-        if index.column() == CLASS_COLUMN:
-            return self._class_data(record, role)
-        value = self._value(row, index.column())
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _in_words(value)
-        if role == SORT_ROLE:
-            return -1.0 if value is None else value
-        if role == Qt.ItemDataRole.TextAlignmentRole and not isinstance(value, str):
-            return int(_NUMBER_SIDE | Qt.AlignmentFlag.AlignVCenter)
+        row, column = self._rows[index.row()], index.column()
+        if role == STATE_ROLE:
+            return row.record.state
+        if column == CLASS_COLUMN:
+            return self._class_data(row.record, role)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tooltip(record)
-        return None
+            return self._tooltip(row.record, column)
+        return _shown(self._value(row, column), role)
 
     def flags(self, index: AnyIndex) -> Qt.ItemFlag:
         """Say that the class can be edited."""
@@ -238,9 +247,13 @@ class ObjectsModel(QAbstractTableModel):
             return record.class_id
         if role == Qt.ItemDataRole.ForegroundRole and entry is None:
             return QColor(UNCLASSIFIED_COLOUR)
-        return self._tooltip(record) if role == Qt.ItemDataRole.ToolTipRole else None
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return self._tooltip(record, CLASS_COLUMN)
+        return None
 
-    def _tooltip(self, record: ObjectRecord) -> str:
+    def _tooltip(self, record: ObjectRecord, column: int) -> str:
+        if column == STATE_COLUMN:
+            return f"{STATE_TIPS[record.state]}\n{PROVENANCES[record.provenance]}"
         answer = record.measured.probabilities or {}
         parts = [f"{name} {value:.2f}" for name, value in answer.items()]
         return "The model: " + ", ".join(parts) if parts else "No class by the model"
@@ -266,6 +279,16 @@ def _rows_of(session: Session) -> tuple[Row, ...]:
     if regions.slide is not None:
         return tuple(Row(record, region) for region, record in regions.objects)
     return tuple(Row(record) for record in session.annotation.records)
+
+
+def _shown(value: Any, role: int) -> Any:
+    if role == Qt.ItemDataRole.DisplayRole:
+        return _in_words(value)
+    if role == SORT_ROLE:
+        return -1.0 if value is None else value
+    if role == Qt.ItemDataRole.TextAlignmentRole and not isinstance(value, str):
+        return int(_NUMBER_SIDE | Qt.AlignmentFlag.AlignVCenter)
+    return None
 
 
 def _in_words(value: Any) -> str:

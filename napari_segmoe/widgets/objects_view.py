@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
-from qtpy.QtCore import QItemSelection, QModelIndex, QSortFilterProxyModel, Qt
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -26,16 +26,17 @@ from napari_segmoe.viewer.writer import save_objects
 from napari_segmoe.widgets.class_delegate import ClassDelegate
 from napari_segmoe.widgets.classes_view import ClassesView
 from napari_segmoe.widgets.collapsible import make_collapsible
+from napari_segmoe.widgets.correction_view import CorrectionView
+from napari_segmoe.widgets.objects_filter import ObjectsFilter, make_state_combo
 from napari_segmoe.widgets.objects_model import (
     CLASS_COLUMN,
     REGION_COLUMN,
-    SORT_ROLE,
     UNCLASSIFIED,
     ObjectsModel,
     Row,
 )
 
-WIDTHS = (38, 98, 44, 52, 60, 60, 44, 66, 48)
+WIDTHS = (38, 92, 66, 40, 48, 60, 60, 44, 66, 48)
 
 
 class ObjectsView(QWidget):
@@ -58,11 +59,9 @@ class ObjectsView(QWidget):
         self._session = session
         self._layers = layers
         self._model = ObjectsModel(session, self)
-        self._proxy = QSortFilterProxyModel(self)
+        self._proxy = ObjectsFilter(self)
         self._proxy.setSourceModel(self._model)
-        self._proxy.setSortRole(SORT_ROLE)
-        self._proxy.setFilterKeyColumn(-1)
-        self._proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self._states = make_state_combo()
         self._filter = QLineEdit()
         self._filter.setPlaceholderText("Filter: class, source, id …")
         self._filter.setClearButtonEnabled(True)
@@ -80,24 +79,32 @@ class ObjectsView(QWidget):
         self._delete.setToolTip("Take the selected objects out (undo: Ctrl+Z)")
         self._check = QPushButton("Next uncertain   U")
         self._check.setToolTip("Go to the object the model is least sure of")
+        self._tools = make_collapsible("Correct")
+        self._tools.addWidget(CorrectionView(session))
+        self._tools.expand(animate=False)
         self._classes = make_collapsible("Classes")
         self._classes.addWidget(ClassesView(session))
         self._set_up_table()
         self._lay_out()
+        self._connect()
+        self._on_objects_changed()
+
+    def _connect(self) -> None:
         # view -> session
         self._filter.textChanged.connect(self._proxy.setFilterFixedString)
+        self._states.activated.connect(self._on_states_activated)
         self._table.clicked.connect(self._on_row_clicked)
         self._table.selectionModel().selectionChanged.connect(self._on_rows_selected)
         self._delete.clicked.connect(self._on_delete_clicked)
         self._check.clicked.connect(self._on_check_clicked)
         self._save.clicked.connect(self._on_save_clicked)
         # session -> view
+        session = self._session
         session.objects_changed.connect(self._on_objects_changed)
         session.classes_changed.connect(self._on_objects_changed)
         session.image_changed.connect(self._on_objects_changed)
         session.regions.regions_changed.connect(self._on_objects_changed)
-        session.selection_changed.connect(self._on_selection_changed)
-        self._on_objects_changed()
+        session.tools.changed.connect(self._on_tools_changed)
 
     @property
     def table(self) -> QTableView:
@@ -144,14 +151,19 @@ class ObjectsView(QWidget):
         buttons.setSpacing(6)
         buttons.addWidget(self._check, 1)
         buttons.addWidget(self._delete)
+        shown = QHBoxLayout()
+        shown.setSpacing(6)
+        shown.addWidget(self._filter, 1)
+        shown.addWidget(self._states)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 10, 8, 8)
         layout.setSpacing(8)
-        layout.addWidget(self._filter)
+        layout.addLayout(shown)
         layout.addWidget(self._empty, 1)
         layout.addWidget(self._table, 1)
         layout.addWidget(self._counts)
         layout.addLayout(buttons)
+        layout.addWidget(self._tools)
         layout.addWidget(self._save)
         layout.addWidget(self._classes)
 
@@ -160,7 +172,7 @@ class ObjectsView(QWidget):
         has_objects = bool(records)
         is_one = len(self._session.regions.all) < 2
         self._table.setColumnHidden(REGION_COLUMN, is_one)
-        for part in (self._table, self._filter, self._counts):
+        for part in (self._table, self._filter, self._states, self._counts):
             part.setVisible(has_objects)
         self._empty.setVisible(not has_objects)
         for button in (self._delete, self._check, self._save):
@@ -172,25 +184,33 @@ class ObjectsView(QWidget):
         )
         text = " · ".join(f"{count} {name}" for name, count in names.most_common())
         self._counts.setText(text)
-        self._on_selection_changed(self._session.annotation.selected_id)
+        self._on_tools_changed()
 
-    def _on_selection_changed(self, object_id: int | None) -> None:
-        row = self._model.row_of(object_id)
+    def _on_tools_changed(self) -> None:
+        wanted = [self._model.row_of(one) for one in self._session.tools.ids]
+        rows = [row for row in wanted if row is not None]
+        known = [self._model.rows[row] for row in rows]
+        if set(map(_identity, known)) == set(map(_identity, self.selected_rows())):
+            return
         selection = self._table.selectionModel()
+        flags = QItemSelectionModel.SelectionFlag
         with signals_blocked(selection):
-            if row is None:
-                self._table.clearSelection()
-            elif self._model.rows[row] not in self.selected_rows():
+            self._table.clearSelection()
+            for row in rows:
                 index = self._proxy.mapFromSource(self._model.index(row, 0))
-                self._table.selectRow(index.row())
+                selection.select(index, flags.Select | flags.Rows)
                 self._table.scrollTo(index)
         self._table.viewport().update()
+
+    def _on_states_activated(self, index: int) -> None:
+        self._proxy.show_states(self._states.itemData(index))
 
     def _on_rows_selected(self, _: QItemSelection, __: QItemSelection) -> None:
         rows = self.selected_rows()
         if rows:
             self._model.reach(rows[-1])
-            self._session.annotation.select(rows[-1].record.id)
+            beside = [row for row in rows if row.number == rows[-1].number]
+            self._session.tools.choose(row.record.id for row in beside)
 
     def _on_row_clicked(self, index: QModelIndex) -> None:
         if index.column() != CLASS_COLUMN:
@@ -223,3 +243,7 @@ class ObjectsView(QWidget):
 
     def _source_row(self, index: QModelIndex) -> int:
         return int(self._proxy.mapToSource(index).row())
+
+
+def _identity(row: Row) -> tuple[int | None, int]:
+    return row.identity

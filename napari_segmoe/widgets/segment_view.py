@@ -31,6 +31,7 @@ from napari_segmoe.widgets.buttons import (
     paint_primary,
 )
 from napari_segmoe.widgets.collapsible import make_collapsible
+from napari_segmoe.widgets.correction_view import CorrectionView
 from napari_segmoe.widgets.forms import make_form
 from napari_segmoe.widgets.icons import dot_icon
 from napari_segmoe.widgets.region_view import RegionView
@@ -83,6 +84,8 @@ class SegmentView(QWidget):
         )
         self._slide = SlideView(session, self)
         self._region = RegionView(session, go_to_region, self)
+        self._correct = make_collapsible("Correct")
+        self._correct.addWidget(CorrectionView(session))
         self._options = make_collapsible("Options")
         form = make_form(session.options, self._on_options_edited)
         self._options.addWidget(form.native)
@@ -126,6 +129,7 @@ class SegmentView(QWidget):
         layout.addSpacing(4)
         layout.addWidget(self._whole)
         layout.addWidget(self._region)
+        layout.addWidget(self._correct)
         layout.addWidget(self._options)
         layout.addStretch(1)
 

@@ -205,9 +205,9 @@ def test_without_predict_on_prompt_the_primary_button_segments(qtbot):
 def test_the_table_shows_objects_in_millimetres(qtbot):
     view, _, _ = objects_view(qtbot)
     first = shown(view)[0]
-    assert first[:4] == ["1", "malignant", "0.83", "model"]
-    assert first[6] == "2.00"
-    assert first[7] == f"{256 * 0.05 * 0.1:.2f}"
+    assert first[:5] == ["1", "malignant", "proposed", "0.83", "model"]
+    assert first[7] == "2.00"
+    assert first[8] == f"{256 * 0.05 * 0.1:.2f}"
     header = view.table.model()
     titles = [
         header.headerData(c, Qt.Orientation.Horizontal) for c in range(len(COLUMNS))
@@ -225,7 +225,7 @@ def test_the_class_changes_in_the_table_through_the_combo(qtbot):
     combo.setCurrentIndex(combo.findData(benign.id))
     combo.activated.emit(combo.currentIndex())
     assert session.annotation.records[0].class_id == benign.id
-    assert shown(view)[0][1:4] == ["benign", "0.83", "user"]
+    assert shown(view)[0][1:5] == ["benign", "proposed", "0.83", "user"]
     session.undo()
     assert shown(view)[0][1] == "malignant"
 

@@ -50,7 +50,7 @@ def test_the_buttons_of_the_empty_dock_open_samples(plugin_viewer, qtbot):
     assert widget._pages.currentWidget() is widget._empty
     widget._open_sample("phantom_malignant")
     assert widget.session.image is not None
-    assert widget._pages.currentWidget() is widget.tabs
+    assert widget._pages.currentWidget() is widget._segment
     qtbot.wait(50)
 
 

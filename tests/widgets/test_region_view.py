@@ -257,7 +257,7 @@ def test_the_dock_shows_its_tabs_for_a_slide_without_a_region(qtbot, tmp_path):
     assert dock._pages.currentWidget() is dock._empty
     session.regions.open_slide(make_scene(tmp_path))
     assert session.image is None
-    assert dock._pages.currentWidget() is dock.tabs
+    assert dock._pages.currentWidget() is dock._segment
     session.regions.close_slide()
     assert dock._pages.currentWidget() is dock._empty
 

@@ -73,6 +73,18 @@ def show_table(
     Console(markup=False).print(table)
 
 
+def follow_in_lines(job: Generator[Step, None, Result]) -> Result:
+    """Run a job to its end; say each step on stderr as ``progress DONE TOTAL``."""
+    while True:
+        try:
+            step = next(job)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+        sys.stderr.write(f"progress {step.done} {step.total}\n")
+        sys.stderr.flush()
+
+
 def follow(
     job: Generator[Step, None, Result], title: str, *, progress: Progress | None = None
 ) -> Result:

@@ -8,6 +8,8 @@ from napari_segmoe.cli import console, options
 from napari_segmoe.cli.report_tables import hand_out, hand_out_comparison
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_segmoe.data.folder import DataFolder
     from napari_segmoe.training.evaluation import Evaluation
     from napari_segmoe.training.evaluation_report import EvaluationOptions
@@ -31,6 +33,10 @@ Routing = Annotated[
     bool, typer.Option(help="Ask networks with experts for masks without each.")
 ]
 Resamples = Annotated[int, typer.Option(min=1, help="Draws for the 95 % intervals.")]
+ProgressLines = Annotated[
+    bool,
+    typer.Option("--progress-lines", help="Say each image on stderr, for programs."),
+]
 
 
 def evaluate(  # noqa: PLR0913, PLR0917  (the options are its arguments)
@@ -47,6 +53,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     device: options.Device = "auto",
     threads: options.Threads = None,
     seed: options.Seed = 0,
+    progress_lines: ProgressLines = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Score the automatic mode: masks, objects, routing and image classes."""
@@ -67,8 +74,10 @@ def evaluate(  # noqa: PLR0913, PLR0917  (the options are its arguments)
         if name is not None
     ]
     folder = read_data_folder(data)
+    follow = _follow_in_lines if progress_lines else console.follow
     found = [
-        _score(one, folder, split, asked, best_threshold_from) for one in predictors
+        _score(one, folder, split, asked, best_threshold_from, follow)
+        for one in predictors
     ]
     if against is None:
         title = f"{weights} on {split}, automatic mode"
@@ -79,12 +88,17 @@ def evaluate(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     hand_out_comparison(report, out, as_json, title=title)
 
 
+def _follow_in_lines(job: Any, _: str) -> Any:
+    return console.follow_in_lines(job)
+
+
 def _score(
     predictor: Any,
     folder: "DataFolder",
     split: str,
     asked: "EvaluationOptions",
     source: str | None,
+    follow: "Callable[..., Any]",
 ) -> "Evaluation":
     """Choose a threshold where one is asked for, and score."""
     from dataclasses import replace
@@ -97,14 +111,12 @@ def _score(
     )
 
     if source is None:
-        return console.follow(
-            score_folder(predictor, folder, split, asked), "Evaluating"
-        )
+        return follow(score_folder(predictor, folder, split, asked), "Evaluating")
     scored = choose_items(folder, split)[1]
     items = choosing_items(folder, predictor.card, source, scored)
     job = choose_threshold(predictor, folder, items)
-    choice = console.follow(job, "Choosing the threshold")
+    choice = follow(job, "Choosing the threshold")
     asked = replace(asked, threshold=choice["threshold"])
-    found = console.follow(score_folder(predictor, folder, split, asked), "Evaluating")
+    found = follow(score_folder(predictor, folder, split, asked), "Evaluating")
     found.report["threshold_from"] = {"split": source, **choice}
     return found

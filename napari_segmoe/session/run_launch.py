@@ -49,8 +49,7 @@ class Launcher:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
-                    env={**os.environ, **dict.fromkeys(_THREADS, "1")},
-                    **_detached(),
+                    **background_options(),
                 )
         except OSError as error:
             raise RunFolderError(
@@ -94,6 +93,12 @@ def recipe_words(values: Mapping[str, Any], *, resume: bool = False) -> list[str
 def _as_yaml(value: Any) -> str:
     flow = yaml.safe_dump(value, default_flow_style=True, width=10**6)
     return flow.removesuffix("...\n").strip()
+
+
+def background_options() -> dict[str, Any]:
+    """Return options of `Popen` for a detached process with one thread."""
+    environment = {**os.environ, **dict.fromkeys(_THREADS, "1")}
+    return {"env": environment, **_detached()}
 
 
 def _detached() -> dict[str, Any]:

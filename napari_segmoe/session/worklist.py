@@ -128,7 +128,8 @@ class Worklist:
         """Return the files: those of the project, then those that did not join yet."""
         store = self._session.project.store
         stored = stored_entries(store) if store is not None else {}
-        return tuple((self._added | dict(stored)).values())
+        others = (one for key, one in self._added.items() if key not in stored)
+        return (*stored.values(), *others)
 
     def add(self, paths: Iterable[Path | str]) -> int:
         """Take files, and what lies in folders, into the list.

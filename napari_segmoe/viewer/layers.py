@@ -1,6 +1,6 @@
 """Keeps our napari layers and the session in step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from napari_segmoe.types import Prediction, Prompts
 from napari_segmoe.viewer.camera import ROOM, look_at_box
 from napari_segmoe.viewer.gestures import Gestures
 from napari_segmoe.viewer.keys import bind_keys
+from napari_segmoe.viewer.layer_order import index_below, raise_above
 from napari_segmoe.viewer.object_layers import ObjectLayers
 from napari_segmoe.viewer.our_layers import (
     BOXES,
@@ -70,7 +71,7 @@ class LayerSync:
         self._refused: Image | None = None  # said already what is wrong with it
         self._is_ours = False  # we change layers ourselves: ignore their events
         self._slide = SlideLayers(viewer, session, self._require, self._redraw_lines)
-        self._objects = ObjectLayers(session, self._insert)
+        self._objects = ObjectLayers(session, self._insert, self._remove)
         self._prompts = PromptLayers(session, self._require)
         self._gestures = Gestures(session, self._slide)
         # viewer -> session
@@ -98,8 +99,13 @@ class LayerSync:
 
     @property
     def image_layer(self) -> Image | None:
-        """The image layer worked on, or None."""
+        """The image layer worked on."""
         return self._image
+
+    @property
+    def objects(self) -> ObjectLayers:
+        """The layers of committed objects."""
+        return self._objects
 
     def images(self) -> tuple[Image, ...]:
         """Return the image layers that can be chosen."""
@@ -134,7 +140,8 @@ class LayerSync:
         """
         if self._image is not None:
             with self._changing():
-                self._raise_ours()
+                ours = (one for role in BOTTOM_TO_TOP for one in self._of(role))
+                raise_above(self._viewer.layers, self._image, ours)
                 self._viewer.layers.selection.active = self._require(PROMPTS)
 
     def zoom_to(self, object_id: int) -> None:
@@ -330,23 +337,18 @@ class LayerSync:
             for layer in self._of(PREDICTION):
                 redraw_outlines(layer, self._session, self._slide)
 
-    def _raise_ours(self) -> None:
-        """Move our layers above an image that was added on top of them."""
-        layers = self._viewer.layers
-        for layer in (one for role in BOTTOM_TO_TOP for one in self._of(role)):
-            if layers.index(layer) < layers.index(self._image):
-                layers.move(layers.index(layer), len(layers))
-
     def _of(self, role: str) -> tuple[Any, ...]:
         """Return our layers of a role, bottom to top."""
         if role == OBJECTS:
             return self._objects.all
         return (self._layers[role],) if role in self._layers else ()
 
-    def _remove_ours(self) -> None:
+    def _remove(self, layers: Iterable[Layer]) -> None:
         with self._changing():
-            objects = self._objects.give_up()
-            self._removals.remove((*self._layers.values(), *objects))
+            self._removals.remove(layers)
+
+    def _remove_ours(self) -> None:
+        self._remove((*self._layers.values(), *self._objects.give_up()))
         self._layers.clear()
         self._prompts.forget()
 
@@ -380,9 +382,8 @@ class LayerSync:
     def _place_of(self, role: str) -> int:
         """Return the index for a new layer: below what lies above it, else on top."""
         above = BOTTOM_TO_TOP[BOTTOM_TO_TOP.index(role) + 1 :]
-        layers = self._viewer.layers
-        found = [layers.index(one) for r in above for one in self._of(r)]
-        return min(found, default=len(layers))
+        found = (one for r in above for one in self._of(r))
+        return index_below(self._viewer.layers, found)
 
     def _shape(self) -> tuple[int, int]:
         slide = self._session.regions.slide

@@ -1,6 +1,6 @@
 """Committed objects as labels layers: one an image, or one a region of the slide."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from napari_segmoe.viewer.placement import place_like
 from napari_segmoe.viewer.slide_placement import place_region
 
 Insert = Callable[[Layer], None]
+Remove = Callable[[Iterable[Layer]], None]
 
 
 class ObjectLayers:
@@ -30,11 +31,14 @@ class ObjectLayers:
         Whose objects are shown.
     insert : callable
         Adds a new layer to the viewer, in its place.
+    remove : callable
+        Takes layers out of the viewer.
     """
 
-    def __init__(self, session: Session, insert: Insert) -> None:
+    def __init__(self, session: Session, insert: Insert, remove: Remove) -> None:
         self._session = session
         self._insert = insert
+        self._remove = remove
         self._layers: dict[int | None, Labels] = {}  # by region; None: a plain image
 
     @property
@@ -86,12 +90,22 @@ class ObjectLayers:
         self.show_features()
 
     def show_others(self, image: Image) -> None:
-        """Show the objects of the slide's other regions."""
+        """Show the objects of the slide's other regions; those of none go."""
+        known = {record.number for record in self._session.regions.all}
+        gone = [number for number in self._layers if number not in {None, *known}]
+        self._remove([self._layers.pop(number) for number in gone])
         for record in self._session.regions.all:
             has_objects = bool(self._session.records_of(record.key))
             if has_objects and record.number not in self._layers:
                 self._make(image, record.number)
                 self._show_features(record.number)
+
+    def require(self, image: Image) -> Labels:
+        """Return the layer of the session's image to be painted on, made if need be."""
+        number = self._number()
+        layer = self._layers.get(number) or self._make(image, number)
+        self.follow_selection(self._session.annotation.selected_id)
+        return layer
 
     def show_features(self) -> None:
         """Show classes and measurements of all objects."""

@@ -1,5 +1,7 @@
 """Where an image layer lies in the world, and which of its pixels are shown."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,10 +92,27 @@ def make_session_image(image: Image, step: tuple[int, ...]) -> SessionImage:
     index = slice_index(image, step)
     pixels = as_uint8_image(np.asarray(image.data[index]))
     name = f"{image.name} {list(index)}" if index else image.name
+    path = file_of(image)
+    sizes = image.data.shape[: len(index)]
     return SessionImage(
-        key=f"{id(image)}:{index}",
+        key=f"{_name_of(image, path)}:{index}",
         pixels=pixels,
         spacing_um=read_spacing_um(image),
         modality=read_modality(image),
         name=name,
+        path=path,
+        frame=int(np.ravel_multi_index(index, sizes)) if index else 0,
     )
+
+
+def file_of(image: Image) -> Path | None:
+    """Return the file that a layer was read from, None where there is none."""
+    path = Path(image.source.path) if image.source.path else None
+    return path if path is not None and path.is_file() else None
+
+
+def _name_of(image: Image, path: Path | None) -> str:
+    """Return a name that the same file has again; of pixels without one, a layer's."""
+    if path is None:
+        return str(id(image))
+    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]

@@ -14,6 +14,7 @@ from napari_segmoe.session.class_actions import ClassActions
 from napari_segmoe.session.classes import ClassTable
 from napari_segmoe.session.correction_tools import CorrectionTools
 from napari_segmoe.session.corrections import Correction
+from napari_segmoe.session.evaluating import Evaluating
 from napari_segmoe.session.explaining import Explaining
 from napari_segmoe.session.failures import as_refusal
 from napari_segmoe.session.history import EventKind, EventLog, Snapshot, Step
@@ -112,6 +113,7 @@ class Session:
         self.worklist = Worklist(self)
         self._shelf = RegionShelf(region_folder)
         self.training_runs = TrainingRuns(self)
+        self.evaluating = Evaluating(self)
 
     @property
     def image(self) -> SessionImage | None:
@@ -217,6 +219,7 @@ class Session:
     def close(self) -> None:
         """End the workers; the session cannot be used after."""
         self.regions.cancel()
+        self.evaluating.close()
         self.runner.close()
         self.project.end()
         self.workspaces.close()

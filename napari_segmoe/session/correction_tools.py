@@ -18,6 +18,18 @@ FIRST_STEP_PX = 2
 ViewReader = Callable[[], Box | None]
 
 
+class DrawingTool(StrEnum):
+    """The viewer's own tools on the layer of objects."""
+
+    BRUSH = "paint"
+    ERASER = "erase"
+    POLYGON = "polygon"
+    FILL = "fill"
+
+
+Draw = Callable[[DrawingTool], None]
+
+
 class ToolGesture(StrEnum):
     """What the next drag of the mouse is, where a tool waits for one."""
 
@@ -44,7 +56,9 @@ class CorrectionTools:
         self._ids: tuple[int, ...] = ()
         self.step_px = FIRST_STEP_PX
         self.gesture = ToolGesture.NONE
-        self.read_view: ViewReader = _see_nothing  # set by whoever shows the image
+        # set by whoever shows the image
+        self.read_view: ViewReader = _see_nothing
+        self.take_up: Draw = _draw_nothing
         session.selection_changed.connect(self._on_selection_changed)
         session.image_changed.connect(self._on_image_changed)
         session.objects_changed.connect(self._on_objects_changed)
@@ -129,6 +143,13 @@ class CorrectionTools:
     def delete(self) -> None:
         """Take the chosen objects out."""
         self._session.annotation.delete(self._require())
+
+    def draw(self, tool: DrawingTool, *, is_new: bool = False) -> None:
+        """Take a tool up: it changes the chosen object, or draws a new one."""
+        self._session.require_workspace()
+        if is_new:
+            self.choose(())
+        self.take_up(tool)
 
     def finish_view(self) -> None:
         """Say that all in the field of view is annotated: the rest is background."""
@@ -215,3 +236,7 @@ class CorrectionTools:
 
 def _see_nothing() -> Box | None:
     return None
+
+
+def _draw_nothing(tool: DrawingTool) -> None:
+    raise PromptError(f"There is no window to draw in ({tool.name.lower()}).")

@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_segmoe.data.slides.region import SlideRegion
-from napari_segmoe.errors import ProjectError
+from napari_segmoe.errors import ProjectConflictError, ProjectError
 from napari_segmoe.project.local_files import (
     note_annotator,
     note_paths,
@@ -17,12 +16,12 @@ from napari_segmoe.project.open_marks import leave_mark, read_marks, remove_mark
 from napari_segmoe.project.records import Change, EventKind
 from napari_segmoe.project.store import ProjectStore
 from napari_segmoe.session.classes import ClassTable
-from napari_segmoe.session.history import Step
+from napari_segmoe.session.history import Snapshot, Step
 from napari_segmoe.session.image import SessionImage
-from napari_segmoe.session.project_classes import join_tables, renumber_classes
+from napari_segmoe.session.project_classes import adopt_classes, stored_table
 from napari_segmoe.session.project_notes import notes_on_opening
-from napari_segmoe.session.project_recorder import StepRecorder, UnsavedStep
-from napari_segmoe.session.project_restoring import restore, take_in
+from napari_segmoe.session.project_recorder import StepRecorder
+from napari_segmoe.session.project_restoring import add_regions, restore, take_in
 from napari_segmoe.session.project_states import (
     change_of,
     class_details,
@@ -30,10 +29,9 @@ from napari_segmoe.session.project_states import (
     is_lasting,
     kind_of,
     patch_of,
-    table_of,
 )
-from napari_segmoe.session.slide_scene import is_same
 from napari_segmoe.session.slide_work import SlideWork
+from napari_segmoe.session.unsaved_step import UnsavedStep
 from napari_segmoe.session.worklist_entries import WorklistEntry
 from napari_segmoe.session.workspace import Workspace
 
@@ -169,8 +167,17 @@ class ProjectLink:
 
     def retry(self) -> bool:
         """Try again to store what is unsaved; return whether all is stored."""
-        if self._recorder is not None:
-            self._after(self._recorder.flush(), is_asked=True)
+        if self._recorder is None:
+            return True
+        error = self._recorder.flush()
+        workspace = self._session.workspace
+        if isinstance(error, ProjectConflictError) and workspace is not None:
+            reached = self._join(workspace, workspace.snapshot)
+            if reached is not None:
+                workspace.snapshot = reached
+                self._session.show_workspace()
+        else:
+            self._after(error, is_asked=True)
         return not self.unsaved
 
     def take_stored(self) -> None:
@@ -181,6 +188,22 @@ class ProjectLink:
         self._bring(workspace)
         self._session.show_workspace()
         self._after(recorder.flush(), is_asked=True)
+
+    def refresh(self) -> None:
+        """Show what an import, or somebody else, has put into the project.
+
+        Raises
+        ------
+        ProjectError
+            If no project is open, or it cannot be read.
+        """
+        store, _ = self._require()
+        self._take_classes(store)
+        for workspace in self._session.workspaces:
+            self.follow(workspace)
+        self._session.regions.restore()
+        self._session.show_workspace()
+        self._session.project_changed.emit()
 
     def follow(self, workspace: Workspace) -> None:
         """Bring what the project has of an image that was chosen: for `Session`.
@@ -194,7 +217,7 @@ class ProjectLink:
             if workspace.image.region is None:
                 self._recorder.require_name(workspace.image)
             name = self._recorder.find_name(workspace.image)
-            is_own = self._recorder.is_waiting(workspace)
+            is_own = bool(self._recorder.waiting_of(workspace))
             if name is not None and not is_own and self._recorder.has_news(name):
                 self._bring(workspace)
         except ProjectError as error:
@@ -221,15 +244,7 @@ class ProjectLink:
         """Bring the regions that the project has of a slide: for `Regions`."""
         if self.store is None:
             return
-        for record in self.store.images():
-            if record.fingerprint != work.scene.key or record.region is None:
-                continue
-            place = record.region
-            region = SlideRegion(
-                work.scene.path, place.origin_yx, place.step_yx, record.shape
-            )
-            if not any(is_same(one.region, region) for one in work.records):
-                work.add(region)
+        add_regions(self.store, work)
         for one in work.records:
             workspace = self._session.workspaces.ensure(
                 work.image_of(one), self._session.snapshot.classes
@@ -239,12 +254,22 @@ class ProjectLink:
 
     def record(
         self, step: Step, *, is_undo: bool = False, is_redo: bool = False
-    ) -> None:
-        """Store a step, its undo or its redo, where it lasts: for `Session`."""
+    ) -> Snapshot | None:
+        """Store a step, its undo or its redo, where it lasts: for `Session`.
+
+        Returns
+        -------
+        Snapshot or None
+            What is reached where changes of another window came in with it; None: what
+            the step says.
+        """
         workspace, recorder = self._session.workspace, self._recorder
         is_kept = is_lasting(step.before, step.after, step.patch)
         if recorder is None or workspace is None or not is_kept:
-            return
+            return None
+        before, after = step.before, step.after
+        if is_undo:
+            before, after = after, before
         kind = kind_of(step.kind)
         if is_undo or is_redo:
             kind = EventKind.UNDO if is_undo else EventKind.REDO
@@ -254,7 +279,13 @@ class ProjectLink:
             details = {**(change.details or {}), "weights": Path(version).stem}
             change = replace(change, details=details)
         patch = patch_of(step.patch, backwards=is_undo)
-        self._after(recorder.record(UnsavedStep(kind, change, patch, workspace)))
+        error = recorder.record(
+            UnsavedStep(kind, change, patch, workspace, before.records)
+        )
+        if isinstance(error, ProjectConflictError):
+            return self._join(workspace, after)
+        self._after(error)
+        return None
 
     def record_classes(self, before: ClassTable, after: ClassTable) -> None:
         """Store a list of classes that changed without a step: for `Session`."""
@@ -289,14 +320,8 @@ class ProjectLink:
         self._session.worklist_changed.emit()
 
     def _take_classes(self, store: ProjectStore) -> None:
-        used = {number for _, _, number in store.count_objects() if number is not None}
-        stored = table_of(store.classes(), store.class_details(), used_ids=used)
-        own = self._session.snapshot.classes
-        joined, new_ids = join_tables(stored, own)
-        for workspace in self._session.workspaces:
-            renumber_classes(workspace, new_ids)
-        self._session.replace_classes(joined)
-        self.record_classes(stored, joined)
+        stored = stored_table(store)
+        self.record_classes(stored, adopt_classes(self._session, stored))
 
     def _take_work(self, workspace: Workspace) -> None:
         store, recorder = self._require()
@@ -314,7 +339,24 @@ class ProjectLink:
         if name is not None:
             version = self._session.next_label_version()
             recorder.note_seen(name)
+            if store.classes() != class_records(self._session.snapshot.classes):
+                adopt_classes(self._session, stored_table(store))
             restore(store, name, workspace, label_version=version)
+
+    def _join(self, workspace: Workspace, after: Snapshot) -> Snapshot | None:
+        """Store steps after those of another window, and take those in."""
+        _, recorder = self._require()
+        error = recorder.join(workspace)
+        self._after(error)
+        if error is not None:
+            return None
+        workspace.snapshot = after
+        self._bring(workspace)
+        self._session.notified.emit(
+            "Another window or program has changed this image meanwhile: its changes"
+            " were taken in. Undo begins anew here."
+        )
+        return workspace.snapshot
 
     def _after(self, error: ProjectError | None, *, is_asked: bool = False) -> None:
         """Say what became of a step: unsaved, or saved again."""

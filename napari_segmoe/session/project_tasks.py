@@ -77,13 +77,14 @@ class ProjectTasks:
     """
 
     changed = Signal()
-    imported = Signal()  # objects of images were replaced on the disk
 
     def __init__(self, session: "Session") -> None:
         self._session = session
+        self._project: Path | None = None  # that the last result is of
         self.running: TaskKind | None = None
         self.progress: TaskProgress | None = None
         self.result: TaskResult | None = None
+        session.project_changed.connect(self._on_project_changed)
 
     def export(self, out: Path) -> None:
         """Write GeoJSON, COCO, CSV and OME-Zarr labels into a new folder."""
@@ -142,11 +143,13 @@ class ProjectTasks:
         self._session.runner.cancel(_TOPIC)
         self._end(TaskResult(kind, False, f"The {kind} was cancelled."))
 
-    def forget(self) -> None:
-        """Forget the last result: another project was opened."""
-        self.cancel()
-        self.result = None
-        self.changed.emit()
+    def _on_project_changed(self) -> None:
+        path = self._session.project.path
+        if path != self._project:
+            self._project = path
+            self.cancel()
+            self.result = None
+            self.changed.emit()
 
     def _require_project(self) -> Path:
         store = self._session.project.store
@@ -181,8 +184,14 @@ class ProjectTasks:
     def _end(self, result: TaskResult) -> None:
         self.running, self.progress, self.result = None, None, result
         if result.kind is TaskKind.IMPORT:
-            self.imported.emit()
+            self._show_imported()
         self.changed.emit()
+
+    def _show_imported(self) -> None:
+        try:
+            self._session.project.refresh()
+        except ProjectError as error:
+            self._session.report(error)
 
 
 def export_steps(project: Path, out: Path) -> Steps:

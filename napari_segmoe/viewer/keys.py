@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels, Layer
 
 from napari_segmoe.errors import SegmoeError
+from napari_segmoe.session.correction_tools import DrawingTool
 from napari_segmoe.session.session import Session
 from napari_segmoe.types import PromptKind
 
@@ -104,6 +105,18 @@ KEY_ACTIONS = (
         "U",
         "Go to the next uncertain object",
         lambda s: s.annotation.select_uncertain(),
+    ),
+    KeyAction(
+        "D",
+        "D",
+        "Draw on the chosen object with the brush",
+        lambda s: s.tools.draw(DrawingTool.BRUSH),
+    ),
+    KeyAction(
+        "Shift-D",
+        "⇧D",
+        "Draw a new object with the brush",
+        lambda s: s.tools.draw(DrawingTool.BRUSH, is_new=True),
     ),
     KeyAction("Y", "Y", "Accept the chosen objects", lambda s: s.tools.accept()),
     KeyAction("R", "R", "Mark them reviewed", lambda s: s.tools.review()),

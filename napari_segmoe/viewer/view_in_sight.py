@@ -1,16 +1,18 @@
-"""Tells the correction tools which part of the image the canvas shows."""
+"""The viewer's part of the correction tools: what is in sight, and drawing."""
 
 from typing import Any
 
 from napari_segmoe.data.slides.region import SlideRegion
+from napari_segmoe.session.correction_tools import DrawingTool
 from napari_segmoe.session.session import Session
 from napari_segmoe.types import Box
 from napari_segmoe.viewer.camera import field_of_view
 from napari_segmoe.viewer.layers import LayerSync
+from napari_segmoe.viewer.painting import paint_objects
 
 
 class ViewInSight:
-    """Reads the field of view when it is asked for.
+    """Reads the field of view, and takes drawing tools up, when it is asked to.
 
     Parameters
     ----------
@@ -27,6 +29,7 @@ class ViewInSight:
         self._layers = layers
         self._session = session
         session.tools.read_view = self.read
+        session.tools.take_up = self.take_up
 
     def read(self) -> Box | None:
         """Return what is seen, in pixels of the session's image; edges, not cut."""
@@ -38,3 +41,7 @@ class ViewInSight:
             return Box(y0, x0, y1, x1)
         low, high = (image.pixels.from_slide(*at) for at in ((y0, x0), (y1, x1)))
         return Box(*low, *high)
+
+    def take_up(self, tool: DrawingTool) -> None:
+        """Select the layer of objects, and one of napari's tools on it."""
+        paint_objects(self._viewer, self._session, self._layers, mode=tool.value)

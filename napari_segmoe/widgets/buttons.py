@@ -17,6 +17,20 @@ def make_button(text: str, key: str, tooltip: str) -> QPushButton:
     return button
 
 
+def make_compact(text: str, key: str, tooltip: str) -> QPushButton:
+    """Return a button that takes what room there is: for three or four in a row."""
+    button = make_button(text, key, tooltip)
+    button.setText(compact_text(text, key))
+    button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    button.setStyleSheet("padding: 2px;")
+    return button
+
+
+def compact_text(text: str, key: str) -> str:
+    """Return what stands on a button of `make_compact`."""
+    return f"{text}  {key}" if key else text
+
+
 def make_toggle(text: str, key: str, tooltip: str) -> QPushButton:
     """Return a button that stays down."""
     button = make_button(text, key, tooltip)

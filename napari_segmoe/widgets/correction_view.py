@@ -19,19 +19,31 @@ from napari_segmoe.session.correction_tools import (
     LARGEST_STEP_PX,
     SMALLEST_STEP_PX,
     CorrectionTools,
+    DrawingTool,
     ToolGesture,
 )
 from napari_segmoe.session.session import Session
 from napari_segmoe.types import Spacing
 from napari_segmoe.viewer.keys import run_action
-from napari_segmoe.widgets.buttons import make_button, make_row, make_toggle
+from napari_segmoe.widgets.buttons import (
+    compact_text,
+    make_button,
+    make_compact,
+    make_row,
+)
 
 NOTHING = "Choose objects in the table, or on their layer; Shift adds one."
 DRAG_TILE = "Drag a rectangle on the image: all in it is annotated."
 DRAG_CUT = "Drag a line across the object, from edge to edge."
 COLUMNS = 3
+DRAWING_TOOLS = (
+    ("Brush", DrawingTool.BRUSH, "Add to the chosen object (D; on its layer 2)"),
+    ("Eraser", DrawingTool.ERASER, "Take away from objects (on their layer 1)"),
+    ("Polygon", DrawingTool.POLYGON, "Corners by clicks, a double click ends it (3)"),
+    ("Fill", DrawingTool.FILL, "Fill what is enclosed (4)"),
+)
 Act = Callable[[CorrectionTools], Any]
-# text, key, tooltip, what it does, smallest number of objects, largest
+# text, key, tooltip, what it does
 REVIEW_TOOLS: tuple[tuple[str, str, str, Act], ...] = (
     ("Accept", "Y", "It is right: a model learns from it", CorrectionTools.accept),
     ("Review", "R", "Looked at a second time", CorrectionTools.review),
@@ -65,21 +77,26 @@ class CorrectionView(QWidget):
         self._chosen = QLabel()
         self._chosen.setWordWrap(True)
         self._buttons = {
-            text: make_button(text, key, tip)
+            text: make_compact(text, key, tip)
             for text, key, tip, _ in (*REVIEW_TOOLS, *SHAPE_TOOLS)
         }
-        self._cut = make_toggle("Cut", "", "Part it along a line that you drag")
+        self._drawing = [make_compact(text, "", tip) for text, _, tip in DRAWING_TOOLS]
+        self._new = make_button("New object", "⇧D", "Draw one with the brush")
+        self._cut = make_compact("Cut", "", "Part it along a line that you drag")
+        self._cut.setCheckable(True)
         self._step = QDoubleSpinBox()
+        self._step.setMinimumWidth(70)
         self._step.setToolTip("How far Grow and Shrink move the outline")
-        self._view = make_button(
-            "Field of view", "W", "All that the canvas shows is annotated"
+        self._view = make_compact(
+            "In view", "W", "All that the canvas shows is annotated"
         )
-        self._tile = make_toggle(
+        self._tile = make_compact(
             "Rectangle", "", "All in a rectangle that you drag is annotated"
         )
-        self._image = make_button("All of it", "", "All of the image is annotated")
+        self._tile.setCheckable(True)
+        self._image = make_compact("All", "⇧↵", "All of the image is annotated")
         self._reopen = make_button(
-            "Undo finished parts in view", "", "They are not finished after all"
+            "Not finished in view", "", "Finished parts in view are not after all"
         )
         self._finished = QLabel()
         self._finished.setWordWrap(True)
@@ -135,9 +152,13 @@ class CorrectionView(QWidget):
         layout.setContentsMargins(0, 0, 0, 4)
         layout.setSpacing(6)
         layout.addWidget(self._chosen)
+        layout.addLayout(make_row(*self._drawing))
+        layout.addWidget(self._new)
         layout.addLayout(grid)
         layout.addSpacing(4)
-        layout.addWidget(QLabel("Finished: what is no object here is background"))
+        title = QLabel("Finished: what is no object there is background")
+        title.setWordWrap(True)
+        layout.addWidget(title)
         layout.addLayout(make_row(self._view, self._tile, self._image))
         layout.addWidget(self._finished)
         layout.addWidget(self._reopen)
@@ -146,6 +167,9 @@ class CorrectionView(QWidget):
         # view -> session
         for text, _, _, act in (*REVIEW_TOOLS, *SHAPE_TOOLS):
             self._buttons[text].clicked.connect(partial(self._on_tool_clicked, act))
+        for button, (_, tool, _) in zip(self._drawing, DRAWING_TOOLS, strict=True):
+            button.clicked.connect(partial(self._on_draw_clicked, tool))
+        self._new.clicked.connect(self._on_new_clicked)
         self._cut.clicked.connect(partial(self._on_gesture_clicked, ToolGesture.CUT))
         self._tile.clicked.connect(partial(self._on_gesture_clicked, ToolGesture.TILE))
         self._step.valueChanged.connect(self._on_step_changed)
@@ -169,7 +193,8 @@ class CorrectionView(QWidget):
             button.setEnabled(count == 1)
         records = self._tools.records
         is_locked = bool(records) and all(record.is_locked for record in records)
-        self._buttons["Lock"].setText("Unlock   K" if is_locked else "Lock   K")
+        lock = compact_text("Unlock" if is_locked else "Lock", "K")
+        self._buttons["Lock"].setText(lock)
         gesture = self._tools.gesture
         self._cut.setChecked(gesture is ToolGesture.CUT)
         self._tile.setChecked(gesture is ToolGesture.TILE)
@@ -192,7 +217,7 @@ class CorrectionView(QWidget):
 
     def _show_finished(self) -> None:
         has_image = self._session.workspace is not None
-        for button in (self._view, self._tile, self._image):
+        for button in (*self._drawing, self._new, self._view, self._tile, self._image):
             button.setEnabled(has_image)
         text = say_finished(self._session)
         self._finished.setText(text)
@@ -201,6 +226,13 @@ class CorrectionView(QWidget):
 
     def _on_tool_clicked(self, act: Act, _: object = None) -> None:
         run_action(self._session, lambda s: act(s.tools))
+
+    def _on_draw_clicked(self, tool: DrawingTool, _: object = None) -> None:
+        run_action(self._session, lambda s: s.tools.draw(tool))
+
+    def _on_new_clicked(self) -> None:
+        tool = DrawingTool.BRUSH
+        run_action(self._session, lambda s: s.tools.draw(tool, is_new=True))
 
     def _on_gesture_clicked(self, gesture: ToolGesture, is_on: bool) -> None:
         wanted = gesture if is_on else ToolGesture.NONE

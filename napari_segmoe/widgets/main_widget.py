@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-segmoe"
 SMALLEST_WIDTH_PX = 300
+TAB_LOOK = "QTabBar::tab { padding: 3px 5px; font-size: 11px; }"  # six in 380 px
 HEATMAPS_TAB = 2
 RUNS_MS = 500  # between looks at what trains
 PATTERNS = (
@@ -175,6 +176,7 @@ class MainWidget(QWidget):
         return self._tabs
 
     def _lay_out(self) -> None:
+        self._tabs.tabBar().setStyleSheet(TAB_LOOK)
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._segment)
         for page, title in (

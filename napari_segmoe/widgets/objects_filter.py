@@ -63,5 +63,5 @@ def make_state_combo() -> QComboBox:
     combo.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
-    combo.setMinimumContentsLength(9)
+    combo.setMinimumContentsLength(7)
     return combo

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_segmoe.data.masks import MaskKind, detect_kind
+from napari_segmoe.data.masks import MaskKind
 from napari_segmoe.errors import JobError, SegmoeError
 from napari_segmoe.session.evaluation_table import (
     FIGURES,
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 TOPIC = LANE = "evaluation"
 _RESAMPLES = 500
+KINDS = {
+    MaskKind.INSTANCES: "one id an object",
+    MaskKind.BINARY: "object or background",
+    MaskKind.SEMANTIC: "one value a class",
+    MaskKind.EMPTY: "none",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,10 +119,14 @@ class Evaluating:
         value_names = {n: entry.name for n, entry in enumerate(entries, start=1)}
 
         def job() -> Generator[None, None, "Agreement"]:
-            from napari_segmoe.training.agreement import Truth, measure_agreement
+            from napari_segmoe.training.agreement import (
+                Truth,
+                kind_of_labels,
+                measure_agreement,
+            )
 
             yield
-            kind = truth.kind or detect_kind(labels)
+            kind = truth.kind or kind_of_labels(labels)
             is_semantic = kind is MaskKind.SEMANTIC
             held = Truth(labels, kind, value_names if is_semantic else truth.class_of)
             return measure_agreement(
@@ -261,8 +271,8 @@ def _table_of(agreements: "tuple[Agreement, ...]") -> EvaluationTable:
         words = f"{pairs['accuracy']:.3f} of {pairs['n']} objects found"
         classes.append(("Class right", words))
         classes.append(("Class F1", f"{pairs['f1']:.3f}"))
-    kinds = sorted({one.kind.value for one in agreements})
-    taken = f"The truth's values were taken for {', '.join(kinds)}."
+    kinds = sorted({KINDS[one.kind] for one in agreements})
+    taken = f"Values of the truth: {', '.join(kinds)}."
     found = report["segmentation"]
     count = len(agreements)
     return EvaluationTable(

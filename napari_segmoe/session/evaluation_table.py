@@ -40,6 +40,8 @@ class EvaluationTable:
         What should be known beside the figures.
     classes : tuple of (str, str)
         Name and words, a line a class.
+    names : (str, str)
+        Of the two versions that were compared.
     against : mapping of str to Figure
         The figures of the other version; empty where none was asked for.
     differences : mapping of str to mapping
@@ -51,6 +53,7 @@ class EvaluationTable:
     rows: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...] = ()
     classes: tuple[tuple[str, str], ...] = ()
+    names: tuple[str, str] = ("", "")
     against: Mapping[str, Figure] = field(default_factory=dict)
     differences: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
@@ -115,6 +118,7 @@ def table_of_report(report: Mapping[str, Any]) -> EvaluationTable:
         tuple(_join(first.get("images", ()), second.get("images", ()))),
         notes=tuple(_notes(first)),
         classes=tuple(_classes(first)),
+        names=(str(first["weights"]), str(second["weights"])),
         against=_figures(second),
         differences=report["difference"],
     )

@@ -16,6 +16,7 @@ from napari_segmoe.session.run_launch import background_options
 from napari_segmoe.session.training_run import last_words
 
 PROGRESS = "progress "
+COMMAND = (sys.executable, "-P", "-m", "napari_segmoe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +112,9 @@ class FolderScoring:
                 yield passes * total + done, weights * total
 
     def _start(self, out: Path) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-P", "-m", "napari_segmoe"]
         try:
             self._process = subprocess.Popen(
-                [*command, *self.question.words(out)],
+                [*COMMAND, *self.question.words(out)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

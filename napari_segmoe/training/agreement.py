@@ -101,7 +101,7 @@ def measure_agreement(
             f" {truth.labels.shape[0]} x {truth.labels.shape[1]}; choose a truth of"
             " the same image."
         )
-    kind = truth.kind or detect_kind(truth.labels)
+    kind = truth.kind or kind_of_labels(truth.labels)
     objects = true_objects(MaskImage(truth.labels.astype(np.uint32), kind, ""))
     marked, true = found > 0, objects > 0
     count = max(np.unique(found).size, np.unique(objects).size)
@@ -123,6 +123,19 @@ def measure_agreement(
         _class_overlaps(found, class_of, objects, names),
         _class_pairs(found, class_of, objects, names),
     )
+
+
+def kind_of_labels(labels: Labels) -> MaskKind:
+    """Say what the values of a labels layer stand for.
+
+    Unlike those of a mask file its ids may have gaps, where an object was deleted.
+    """
+    kind = detect_kind(labels)
+    if kind is not MaskKind.SEMANTIC:
+        return kind
+    _, ranks = np.unique(labels, return_inverse=True)
+    ranks = ranks.reshape(labels.shape)
+    return detect_kind(ranks if (labels == 0).any() else ranks + 1)
 
 
 def draw_agreement(found: Mask, truth: Mask) -> NDArray[np.uint8]:

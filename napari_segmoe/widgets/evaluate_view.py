@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_segmoe.data.masks import MaskKind
-from napari_segmoe.session.evaluating import TruthChoice
+from napari_segmoe.session.evaluating import KINDS, TruthChoice
 from napari_segmoe.session.session import Session
 from napari_segmoe.viewer.agreement_layer import COLOURS, AgreementLayer, truth_of
 from napari_segmoe.viewer.keys import run_action
@@ -38,11 +38,11 @@ NO_TRUTH = (
     "Pick a ground-truth layer, one with label values: open or drop a mask file, and it"
     " can be chosen here."
 )
-KINDS: tuple[tuple[str, MaskKind | None], ...] = (
-    ("Find out", None),
-    ("One id an object", MaskKind.INSTANCES),
-    ("Object or background", MaskKind.BINARY),
-    ("One value a class", MaskKind.SEMANTIC),
+CHOICES: tuple[MaskKind | None, ...] = (
+    None,
+    MaskKind.INSTANCES,
+    MaskKind.BINARY,
+    MaskKind.SEMANTIC,
 )
 
 
@@ -118,6 +118,7 @@ class EvaluateView(QWidget):
 
     def choose_subject(self, subject: Subject) -> None:
         """Show what is evaluated, and its settings."""
+        subject = Subject(subject)
         self._subjects[subject].setChecked(True)
         self._image_form.setVisible(subject is Subject.IMAGE)
         self.folder_form.setVisible(subject is Subject.FOLDER)
@@ -164,8 +165,8 @@ class EvaluateView(QWidget):
     def _lay_out_image_form(self) -> None:
         self._found.addItem("Committed objects", False)
         self._found.addItem("The model's answer", True)
-        for words, kind in KINDS:
-            self._kind.addItem(words, kind)
+        for kind in CHOICES:
+            self._kind.addItem(KINDS[kind].capitalize() if kind else "Find out", kind)
         self._kind.setToolTip("What the truth's values mean")
         form = QFormLayout()
         form.setHorizontalSpacing(10)

@@ -62,7 +62,7 @@ class EvaluationResult(QWidget):
         self._figures = QWidget()
         self._grid = QGridLayout(self._figures)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setHorizontalSpacing(10)
+        self._grid.setHorizontalSpacing(7)
         self._grid.setVerticalSpacing(3)
         self._grid.setColumnStretch(3, 1)
         self._notes = make_small_text("")
@@ -148,13 +148,16 @@ class EvaluationResult(QWidget):
         self.table.setFixedHeight((rows + 1) * ROW_PX + 24)
 
     def _show_figures(self, table: EvaluationTable) -> None:
-        lines = [(FIGURES[name], *_cells(table, name)) for name in table.shown]
+        lines = [("", *table.names, "difference")] if table.against else []
+        lines += [(FIGURES[name], *_cells(table, name)) for name in table.shown]
         lines += [(name, words, "", "") for name, words in table.classes]
         for row, (name, *cells) in enumerate(lines):
             self._grid.addWidget(QLabel(name), row, 0)
             for column, text in enumerate(cells, start=1):
                 if text:
-                    self._grid.addWidget(QLabel(text), row, column)
+                    part = make_small_text(text) if not name else QLabel(text)
+                    part.setWordWrap(False)
+                    self._grid.addWidget(part, row, column)
 
     def _on_row_double_clicked(self, index: QModelIndex) -> None:
         question = self._session.evaluating.question
@@ -191,7 +194,7 @@ def say_difference(table: EvaluationTable, name: str) -> str:
     low, high, p = found.get("low"), found.get("high"), found.get("p")
     words = f"{mean:+.3f}"
     if low is not None and high is not None:
-        words += f" ({low:+.2f} to {high:+.2f})"
+        words += f" ({low:.2f}, {high:.2f})"
         is_sure = low > 0 or high < 0
         if is_sure and (p is None or p < SURE):
             is_better = (mean > 0) != (name in FEWER_IS_BETTER)

@@ -9,7 +9,7 @@ import yaml
 from magicgui.widgets import create_widget
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_segmoe.errors import ConfigError
 from napari_segmoe.widgets.forms import make_row
@@ -29,23 +29,27 @@ class SettingsForm:
         Tells names, defaults and limits.
     names : iterable of str
         Its fields to show, in their order.
+    layout : QFormLayout or None
+        Takes the rows; by default one of its own, in ``native``.
     """
 
-    def __init__(self, kind: type[BaseModel], names: Iterable[str]) -> None:
+    def __init__(
+        self,
+        kind: type[BaseModel],
+        names: Iterable[str],
+        *,
+        layout: QFormLayout | None = None,
+    ) -> None:
         self._fields = {name: kind.model_fields[name] for name in names}
         self._defaults = {name: _default(one) for name, one in self._fields.items()}
         self._rows = {name: self._make_row(name) for name in self._fields}
         self.native = QWidget()
-        layout = QFormLayout(self.native)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setHorizontalSpacing(10)
-        layout.setVerticalSpacing(6)
-        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        # else long names push the fields out of a narrow dock
-        layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        rows = layout or make_form_layout(self.native)
         for row in self._rows.values():
             row.native.setMinimumWidth(60)
-            layout.addRow(row.label, row.native)
+            label = QLabel(row.label)
+            label.setToolTip(row.tooltip)
+            rows.addRow(label, row.native)
 
     def row(self, name: str) -> Any:
         """Return the magicgui widget of a field."""
@@ -74,13 +78,26 @@ class SettingsForm:
 
     def _make_row(self, name: str) -> Any:
         info = self._fields[name]
+        default = self._defaults[name]
+        if isinstance(default, Enum):
+            choices = [(str(one.value).replace("_", " "), one) for one in type(default)]
+            return create_widget(
+                value=default,
+                widget_type="ComboBox",
+                name=name,
+                label=_label(name, info),
+                options={"choices": choices, "tooltip": info.description or ""},
+            )
         if self._is_simple(name):
-            return make_row(name, info, self._defaults[name])
+            row = make_row(name, info, default)
+            if isinstance(default, bool):
+                row.text = ""  # its label stands beside it
+            return row
         return create_widget(
             value=_as_text(self._defaults[name]),
             annotation=str,
             name=name,
-            label=info.title or name.replace("_", " ").capitalize(),
+            label=_label(name, info),
             options={"tooltip": info.description or ""},
         )
 
@@ -107,6 +124,22 @@ class SettingsForm:
             return default
         text = _as_text(default)
         return yaml.safe_load(text) if text else None
+
+
+def make_form_layout(parent: QWidget) -> QFormLayout:
+    """Return an empty form that fits a narrow dock."""
+    layout = QFormLayout(parent)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setHorizontalSpacing(10)
+    layout.setVerticalSpacing(6)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    # else long names push the fields out
+    layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+    return layout
+
+
+def _label(name: str, info: FieldInfo) -> str:
+    return info.title or name.replace("_", " ").capitalize().replace(" um", " (µm)")
 
 
 def _default(info: FieldInfo) -> Any:

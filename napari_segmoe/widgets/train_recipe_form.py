@@ -62,7 +62,21 @@ class RecipeForm(QWidget):
         self._start.addItem("Nothing (random)", "")
         for name, _ in list_weights():
             self._start.addItem(name.replace("_", " "), name)
-        self.usual = SettingsForm(TrainingConfig, USUAL)
+        self._form = QFormLayout()
+        self._form.setFieldGrowthPolicy(
+            QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
+        )
+        self._form.setContentsMargins(0, 0, 0, 0)
+        self._form.setHorizontalSpacing(10)
+        self._form.setVerticalSpacing(6)
+        data = QHBoxLayout()
+        data.setSpacing(4)
+        data.addWidget(self._data, 1)
+        data.addWidget(self._browse)
+        self._form.addRow(QLabel("Data folder"), data)
+        self._form.addRow(QLabel("Network"), self._model)
+        self._form.addRow(QLabel("Start from"), self._start)
+        self.usual = SettingsForm(TrainingConfig, USUAL, layout=self._form)
         others = (one for one in TrainingConfig.model_fields if one not in USUAL + _OWN)
         self.others = SettingsForm(TrainingConfig, others)
         self._more = make_collapsible("More settings")
@@ -99,23 +113,10 @@ class RecipeForm(QWidget):
         return self._data
 
     def _lay_out(self) -> None:
-        data = QHBoxLayout()
-        data.setSpacing(4)
-        data.addWidget(self._data, 1)
-        data.addWidget(self._browse)
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setHorizontalSpacing(10)
-        form.setVerticalSpacing(6)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow(QLabel("Data folder"), data)
-        form.addRow(QLabel("Network"), self._model)
-        form.addRow(QLabel("Start from"), self._start)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        layout.addLayout(form)
-        layout.addWidget(self.usual.native)
+        layout.addLayout(self._form)
         layout.addWidget(self._more)
         layout.addWidget(self._note)
 

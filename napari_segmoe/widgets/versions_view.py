@@ -12,7 +12,7 @@ from napari_segmoe.widgets.interval_bar import IntervalBar
 from napari_segmoe.widgets.rows import clear_rows
 
 NONE_YET = "No round has published a version of the model yet."
-BUTTON_PX = 64
+BUTTON_PX = 58
 
 
 class VersionsView(QWidget):
@@ -33,7 +33,7 @@ class VersionsView(QWidget):
         self._body = QWidget()
         self._grid = QGridLayout(self._body)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setHorizontalSpacing(8)
+        self._grid.setHorizontalSpacing(5)
         self._grid.setVerticalSpacing(5)
         self._grid.setColumnStretch(2, 1)
         self.buttons: dict[int, QPushButton] = {}

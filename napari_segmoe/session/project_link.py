@@ -1,12 +1,12 @@
 """The project that a session works in: each lasting step is stored before it shows."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_segmoe.errors import ProjectConflictError, ProjectError
+from napari_segmoe.project.database import clear_errors
 from napari_segmoe.project.local_files import (
     note_annotator,
     note_paths,
@@ -14,31 +14,30 @@ from napari_segmoe.project.local_files import (
 )
 from napari_segmoe.project.open_marks import leave_mark, read_marks, remove_mark
 from napari_segmoe.project.records import Change, EventKind
-from napari_segmoe.project.store import ProjectStore
+from napari_segmoe.project.store import DATABASE, ProjectStore
 from napari_segmoe.session.classes import ClassTable
 from napari_segmoe.session.history import Snapshot, Step
 from napari_segmoe.session.image import SessionImage
-from napari_segmoe.session.project_classes import adopt_classes, stored_table
+from napari_segmoe.session.project_classes import (
+    adopt_classes,
+    agree_on_classes,
+    stored_table,
+)
 from napari_segmoe.session.project_notes import notes_on_opening
 from napari_segmoe.session.project_recorder import StepRecorder
 from napari_segmoe.session.project_restoring import add_regions, restore, take_in
 from napari_segmoe.session.project_states import (
-    change_of,
     class_details,
     class_records,
     is_lasting,
-    kind_of,
-    patch_of,
 )
 from napari_segmoe.session.slide_work import SlideWork
-from napari_segmoe.session.unsaved_step import UnsavedStep
+from napari_segmoe.session.unsaved_step import UnsavedStep, make_unsaved, version_of
 from napari_segmoe.session.worklist_entries import WorklistEntry
 from napari_segmoe.session.workspace import Workspace
 
 if TYPE_CHECKING:
     from napari_segmoe.session.session import Session
-
-WEIGHTS = "weights"  # folder of a project's published weights, v0001.safetensors
 
 
 class ProjectLink:
@@ -88,10 +87,7 @@ class ProjectLink:
     @property
     def model_version(self) -> int | None:
         """Number of the project's weights that answer; None: weights of elsewhere."""
-        weights = Path(self._session.model.choice.weights)
-        is_own = self.path is not None and weights.parent == self.path / WEIGHTS
-        found = re.fullmatch(r"v(\d+)", weights.stem)
-        return int(found[1]) if is_own and found else None
+        return version_of(self.path, self._session.model.choice.weights)
 
     @property
     def annotator(self) -> str | None:
@@ -226,10 +222,8 @@ class ProjectLink:
 
     def add_image(self, image: SessionImage) -> None:
         """Take an image that is not worked on into the project: for `Worklist`."""
-        if self._recorder is None:
-            return
         try:
-            self._recorder.require_name(image)
+            self._require()[1].require_name(image)
         except ProjectError as error:
             self._session.report(error)
         self._session.worklist_changed.emit()
@@ -267,25 +261,16 @@ class ProjectLink:
         is_kept = is_lasting(step.before, step.after, step.patch)
         if recorder is None or workspace is None or not is_kept:
             return None
-        before, after = step.before, step.after
-        if is_undo:
-            before, after = after, before
-        kind = kind_of(step.kind)
-        if is_undo or is_redo:
-            kind = EventKind.UNDO if is_undo else EventKind.REDO
-        change = change_of(step, backwards=is_undo)
-        version = self._session.model.choice.weights
-        if step.after.prompts != step.before.prompts and kind is EventKind.COMMIT:
-            details = {**(change.details or {}), "weights": Path(version).stem}
-            change = replace(change, details=details)
-        patch = patch_of(step.patch, backwards=is_undo)
-        error = recorder.record(
-            UnsavedStep(kind, change, patch, workspace, before.records)
-        )
+        kind = EventKind.UNDO if is_undo else EventKind.REDO if is_redo else None
+        planned = step.before if is_undo else step.after
+        step, after = self._with_their_classes(step, is_undo=is_undo)
+        card = self._session.model.card
+        unsaved = make_unsaved(step, workspace, kind, weights=card.name if card else "")
+        error = recorder.record(unsaved)
         if isinstance(error, ProjectConflictError):
             return self._join(workspace, after)
         self._after(error)
-        return None
+        return None if after is planned else after
 
     def record_classes(self, before: ClassTable, after: ClassTable) -> None:
         """Store a list of classes that changed without a step: for `Session`."""
@@ -293,11 +278,33 @@ class ProjectLink:
             change = Change(classes=class_records(after), details=class_details(after))
             self._after(self._recorder.record(UnsavedStep(EventKind.CLASSES, change)))
 
+    def _with_their_classes(
+        self, step: Step, *, is_undo: bool
+    ) -> tuple[Step, Snapshot]:
+        """Return a step and what it reaches, with classes that another window made."""
+        before, after = step.before, step.after
+        if is_undo:
+            before, after = after, before
+        if before.classes == after.classes or self.unsaved or self.store is None:
+            return step, after
+        agreed = agree_on_classes(self._session, self.store, before, after)
+        if is_undo:
+            return replace(step, before=agreed), agreed
+        return replace(step, after=agreed), agreed
+
     def _take(self, store: ProjectStore) -> None:
         """Work in a project that was opened just now."""
         if self.store is not None:
             self._let_go()
             self._session.forget_work(ClassTable())
+        try:
+            with clear_errors(store.path / DATABASE):
+                self._begin(store)
+        except ProjectError:  # damaged: nothing of it is shown
+            self._let_go()
+            raise
+
+    def _begin(self, store: ProjectStore) -> None:
         marks = read_marks(store.path)
         recorder = StepRecorder(store)
         recorder.annotator = read_annotator(store.path)

@@ -1,17 +1,14 @@
 """Stores the session's steps in a project; what cannot be stored waits its turn."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from napari_segmoe.errors import ProjectConflictError, ProjectError
+from napari_segmoe.project.database import clear_errors
 from napari_segmoe.project.local_files import note_paths, read_paths
 from napari_segmoe.project.records import (
-    Change,
-    EventKind,
     ImageRecord,
-    PixelPatch,
 )
-from napari_segmoe.project.store import ProjectStore
+from napari_segmoe.project.store import DATABASE, ProjectStore
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.project_images import (
     ImageIdentity,
@@ -19,22 +16,14 @@ from napari_segmoe.session.project_images import (
     find_record,
     identify,
 )
+from napari_segmoe.session.project_merging import rebase_steps
+from napari_segmoe.session.unsaved_step import UnsavedStep
 from napari_segmoe.session.workspace import Workspace
 
 _PATIENCE_S = 2.0
 _SHORT_PATIENCE_S = (
     0.2  # while something waits already: the window must not stand still
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class UnsavedStep:
-    """A step on its way into the project; without a workspace it is about classes."""
-
-    kind: EventKind
-    change: Change
-    patch: PixelPatch | None = None
-    workspace: Workspace | None = None
 
 
 class StepRecorder:
@@ -76,7 +65,8 @@ class StepRecorder:
             if id(step.workspace) in blocked:
                 continue
             try:
-                self._store_step(step)
+                with clear_errors(self._store.path / DATABASE):
+                    self._store_step(step)
             except ProjectConflictError as error:
                 blocked.add(id(step.workspace))
                 first = first or error
@@ -91,19 +81,16 @@ class StepRecorder:
         """Forget the steps of an image that wait."""
         self._waiting = [s for s in self._waiting if s.workspace is not workspace]
 
-    def replace(self, workspace: Workspace, steps: tuple[UnsavedStep, ...]) -> None:
-        """Put other steps in the place of those of an image that wait."""
-        self.drop(workspace)
-        self._waiting.extend(steps)
-
     def find_name(self, image: SessionImage) -> str | None:
         """Return an image's name in the project, None where it has none yet."""
         if image.key not in self._names:
-            record = find_record(self._store, self._identity(image))
+            identity = self._identity(image)
+            with clear_errors(self._store.path / DATABASE):
+                record = find_record(self._store, identity)
             if record is None:
                 return None
             self._names[image.key] = record.name
-            self._note_place(record, self._identity(image).path)
+            self._note_place(record, identity.path)
         return self._names[image.key]
 
     def require_name(self, image: SessionImage) -> str:
@@ -128,15 +115,34 @@ class StepRecorder:
 
     def has_news(self, name: str) -> bool:
         """Whether somebody else has changed an image, or it was not read yet."""
-        return self._store.last_number(name) > self._seen.get(name, 0)
+        with clear_errors(self._store.path / DATABASE):
+            return self._store.last_number(name) > self._seen.get(name, 0)
 
-    def seen(self, name: str) -> int:
-        """Return the number of the newest event of an image that is known."""
-        return self._seen.get(name, 0)
+    def waiting_of(self, workspace: Workspace) -> tuple[UnsavedStep, ...]:
+        """Return the steps of an image that wait."""
+        return tuple(one for one in self._waiting if one.workspace is workspace)
 
-    def is_waiting(self, workspace: Workspace) -> bool:
-        """Whether a step of an image waits."""
-        return any(step.workspace is workspace for step in self._waiting)
+    def join(self, workspace: Workspace) -> ProjectError | None:
+        """Store the waiting steps of an image after what somebody else did to it.
+
+        Returns
+        -------
+        ProjectError or None
+            What still keeps steps waiting.
+        """
+        name, steps = self.find_name(workspace.image), self.waiting_of(workspace)
+        if name is None or not steps:
+            return self.flush()
+        moved = rebase_steps(self._store, name, steps, seen=self._seen.get(name, 0))
+        if moved is None:
+            return ProjectConflictError(
+                f"Another window has changed the same objects of {name}. Show what is"
+                " stored to go on from there, or undo here and try again."
+            )
+        self.drop(workspace)
+        self._waiting.extend(moved)
+        self.note_seen(name)
+        return self.flush()
 
     def _store_step(self, step: UnsavedStep) -> None:
         name = seen = None

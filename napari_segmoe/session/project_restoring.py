@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from napari_segmoe.data.slides.region import SlideRegion
 from napari_segmoe.project.records import Change, EventKind, PixelPatch
 from napari_segmoe.project.store import ProjectStore
 from napari_segmoe.session.objects import (
@@ -11,8 +12,10 @@ from napari_segmoe.session.objects import (
     add_objects,
     diff_labels,
 )
-from napari_segmoe.session.project_recorder import UnsavedStep
 from napari_segmoe.session.project_states import restored_records, state_of
+from napari_segmoe.session.slide_scene import is_same
+from napari_segmoe.session.slide_work import SlideWork
+from napari_segmoe.session.unsaved_step import UnsavedStep
 from napari_segmoe.session.workspace import Workspace
 
 
@@ -38,6 +41,19 @@ def restore(
         tiles=tuple(tile.box for tile in store.tiles(name)),
         label_version=label_version,
     )
+
+
+def add_regions(store: ProjectStore, work: SlideWork) -> None:
+    """Add the regions that a project has of a slide to those worked on."""
+    for record in store.images():
+        if record.fingerprint != work.scene.key or record.region is None:
+            continue
+        place = record.region
+        region = SlideRegion(
+            work.scene.path, place.origin_yx, place.step_yx, record.shape
+        )
+        if not any(is_same(one.region, region) for one in work.records):
+            work.add(region)
 
 
 def take_in(

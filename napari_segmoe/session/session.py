@@ -196,8 +196,8 @@ class Session:
         if step.patch is not None:
             workspace.apply(step.patch, backwards=True)
         self.log.record(EventKind.UNDO, {"of": step.kind})
-        self.project.record(step, is_undo=True)
-        self._show(step.before, step.patch)
+        reached = self.project.record(step, is_undo=True)
+        self._show(reached or step.before, None if reached else step.patch)
 
     def redo(self) -> None:
         """Do the action again that was undone last."""
@@ -209,8 +209,8 @@ class Session:
         if step.patch is not None:
             workspace.apply(step.patch)
         self.log.record(EventKind.REDO, {"of": step.kind})
-        self.project.record(step, is_redo=True)
-        self._show(step.after, step.patch)
+        reached = self.project.record(step, is_redo=True)
+        self._show(reached or step.after, None if reached else step.patch)
 
     def release(self) -> None:
         """Give the model's memory back."""
@@ -252,8 +252,8 @@ class Session:
             self.workspace.apply(patch)
         step = Step(kind, before, after, patch)
         self.workspace.history.push(step)
-        self.project.record(step)  # on the disk before it shows
-        self._show(after, patch)
+        reached = self.project.record(step)  # on the disk before it shows
+        self._show(reached or after, None if reached else patch)
 
     def set_classes(self, table: ClassTable) -> None:
         """Take a class table without a step to undo."""

@@ -5,9 +5,17 @@ from typing import Any
 from tables.markdown import NOTHING, section, table
 from tables.sources import not_run, read
 
-FILES = ("bench.json", "slides.bench.json", "training.bench.json")
+FILES = (
+    "bench.json",
+    "slides.bench.json",
+    "training.bench.json",
+    "project.bench.json",
+    "finetune.bench.json",
+)
 # Words in the names of figures; the first title that fits takes a figure.
 TITLES = (
+    ("Project bench", ("project:",), "segmoe bench project"),
+    ("A round beside the window", ("finetune:",), "segmoe bench finetune"),
     ("Training bench", ("training", "train"), "segmoe bench training"),
     ("Slides", ("slide", "region"), "segmoe bench slide-view"),
     ("Speed and memory", ("",), "segmoe bench"),
@@ -22,6 +30,11 @@ Without `--slide` such a slide is made once, in the cache folder. Memory is resi
 memory: its largest sum over window and predictor process while slide and dock open and
 the first click is answered, less that of an empty viewer before. Lateness is that of a
 10 ms timer of the window's thread; the camera moves every 40 ms.""",
+    "Project bench": "`segmoe bench project --json > benchmarks/project.bench.json`:"
+    " both sides in turns on the same disk, journal and syncing alike.",
+    "A round beside the window": "`segmoe bench finetune --json >"
+    " benchmarks/finetune.bench.json`. Clicks come 2.6 s apart, so that each finds the"
+    " trainer at work; lateness is that of a 10 ms timer of the window's thread.",
     "Training bench": "`segmoe bench training --json > benchmarks/training.bench.json`",
 }
 

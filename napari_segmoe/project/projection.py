@@ -230,6 +230,33 @@ def read_image(connection: sqlite3.Connection, name: str) -> ImageRecord:
     return ImageRecord.model_validate_json(found[0])
 
 
+def read_objects(connection: sqlite3.Connection, image: str) -> dict[int, ObjectState]:
+    """Return an image's objects by id; fast, since a project may have 50 000."""
+    rows = connection.execute(
+        "SELECT id, class_id, state, provenance, source, probability, model_class,"
+        " model_version, area_px, y0, x0, y1, x1 FROM objects WHERE image = ?"
+        " ORDER BY id",
+        (image,),
+    )
+    read = ObjectState.model_validate  # of a mapping: half the time of keywords
+    return {
+        row[0]: read(
+            {
+                "class_id": row[1],
+                "state": row[2],
+                "provenance": row[3],
+                "source": row[4],
+                "probability": row[5],
+                "model_class": row[6],
+                "model_version": row[7],
+                "area_px": row[8],
+                "box": row[9:],
+            }
+        )
+        for row in rows
+    }
+
+
 def read_labels(connection: sqlite3.Connection, image: str, box: PixelBox) -> Labels:
     """Return an image's label pixels in a box, (h, w) uint32."""
     y0, x0, y1, x1 = box

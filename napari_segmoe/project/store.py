@@ -35,6 +35,7 @@ from napari_segmoe.project.projection import (
     read_class_details,
     read_image,
     read_labels,
+    read_objects,
 )
 from napari_segmoe.project.records import (
     Change,
@@ -277,17 +278,7 @@ class ProjectStore:
 
     def objects(self, image: str) -> dict[int, ObjectState]:
         """Return an image's objects by id."""
-        rows = self._connection.execute(
-            "SELECT id, class_id, state, provenance, source, probability, model_class,"
-            " model_version, area_px, y0, x0, y1, x1 FROM objects WHERE image = ?"
-            " ORDER BY id",
-            (image,),
-        )
-        names = tuple(ObjectState.model_fields)[:-1]
-        return {
-            row[0]: ObjectState(**dict(zip(names, row[1:9], strict=True)), box=row[9:])
-            for row in rows
-        }
+        return read_objects(self._connection, image)
 
     def count_objects(self) -> dict[tuple[str, str, int | None], int]:
         """Return how many objects there are by image, review state and class."""

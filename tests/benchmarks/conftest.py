@@ -12,5 +12,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 def _scripts(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield
-    for name in [name for name in sys.modules if name.split(".")[0] == "tables"]:
+    for name in [
+        name for name in sys.modules if name.split(".")[0] in {"tables", "loop"}
+    ]:
         del sys.modules[name]

@@ -1,0 +1,1 @@
+"""Parts of `learning_loop.py`."""

@@ -1,0 +1,116 @@
+"""One guarded round on a project, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_segmoe.project.model_versions import current_version, weights_file
+from napari_segmoe.project.store import ProjectStore
+from napari_segmoe.training.finetune.round import run_round
+from napari_segmoe.training.finetune.settings import make_settings
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPlan:
+    """How rounds are run.
+
+    Attributes
+    ----------
+    weights : str
+        Shipped weights of the first round; later ones go on with the project's.
+    steps : int
+        Of each training; a round that cross-fits has three.
+    batch_size : int
+    learning_rate, encoder_rate_factor : float
+    pseudo_labels : bool
+        Whether the project's own unlabelled tissue teaches as well.
+    base_data : Path or None
+        Data folder of the base weights; None: as users have it, without.
+    """
+
+    weights: str
+    steps: int = 20
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    encoder_rate_factor: float = 0.3
+    pseudo_labels: bool = False
+    base_data: Path | None = None
+    base_spacing_um: float | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return the plan, ready for JSON, without paths."""
+        values = asdict(self)
+        values["base_data"] = self.base_data is not None
+        return values
+
+
+PLANS: Mapping[str, RoundPlan] = {
+    "glas": RoundPlan("glands", base_spacing_um=0.62),
+    "stu": RoundPlan("breast_ultrasound"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a round said.
+
+    Attributes
+    ----------
+    told : mapping
+        "published", "reason", the guard's figures, steps and seconds.
+    weights : Path or None
+        The project's weights after it; None where it never had any.
+    """
+
+    told: Mapping[str, Any]
+    weights: Path | None
+
+
+def run_one(project: Path, plan: RoundPlan, *, seed: int) -> Outcome:
+    """Run a round to its end."""
+    values: dict[str, Any] = {
+        "steps": plan.steps,
+        "batch_size": plan.batch_size,
+        "learning_rate": plan.learning_rate,
+        "encoder_rate_factor": plan.encoder_rate_factor,
+        "device": "cpu",
+        "threads": 1,
+        "nice": 0,
+        "seed": seed,
+    }
+    if plan.base_data is not None:
+        values["replay_data"] = plan.base_data
+        values["replay_spacing_um"] = plan.base_spacing_um
+    if plan.pseudo_labels:
+        values["pseudo_labels"] = True
+    current = current_weights(project)
+    if current is None:
+        values["weights"] = plan.weights
+    told: Mapping[str, Any] = {}
+    learning_s = 0.0
+    for event in run_round(project, make_settings(**values)):
+        learning_s += event["seconds"] if event["event"] == "epoch" else 0.0
+        if event["event"] == "done":
+            told = event
+    return Outcome(_told(told, learning_s), current_weights(project))
+
+
+def _told(done: Mapping[str, Any], learning_s: float) -> dict[str, Any]:
+    """Return what is kept of a round's last event."""
+    return {
+        "published": done["published"] is not None,
+        "reason": done["reason"],
+        "hold_out": done["hold_out"],
+        "old_domain": done["old_domain"],
+        "corrections": done["corrections"],
+        "round_seconds": done["seconds"],
+        "learning_seconds": round(learning_s, 1),
+    }
+
+
+def current_weights(project: Path) -> Path | None:
+    """Return the weights in use; None where a project has published none."""
+    with ProjectStore.open(project, read_only=True) as store:
+        version = current_version(store)
+    return None if version is None else weights_file(project, version.number)

@@ -8,19 +8,13 @@ second chooses temperatures and thresholds on that validation part and writes
 half-precision weights with their card into the package. The test split is not read.
 """
 
-import argparse
-from importlib.resources import files
 from pathlib import Path
 
+from starter_weights import open_best, options_of, train, write
+
 from napari_segmoe.data.folder import read_data_folder
-from napari_segmoe.inference.devices import choose_device
-from napari_segmoe.inference.network import WindowNetwork
-from napari_segmoe.models.weights import load_weights, save_weights
 from napari_segmoe.training.calibration import calibrate
-from napari_segmoe.training.config import TrainingConfig, load_config, make_config
-from napari_segmoe.training.domain_fit import fit_run_domain
-from napari_segmoe.training.engine import fit
-from napari_segmoe.training.run_data import describe_leak, divide_items
+from napari_segmoe.training.run_data import divide_items
 
 NAME = "glands"
 TITLE = "Glands in H&E colon sections: mask, distance, boundary, benign / malignant"
@@ -69,51 +63,26 @@ SETTINGS = {
 
 def main() -> None:
     """Train, or calibrate and ship."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--ship", action="store_true")
-    options = parser.parse_args()
+    options = options_of(__doc__).parse_args()
     if options.ship:
-        ship(options.data, options.out)
-        return
-    config = make_config(
-        **SETTINGS, data=options.data, out=options.out, threads=options.threads
-    )
-    for event in fit(config, resume=options.resume):
-        if event["event"] != "progress":
-            print(event, flush=True)
+        ship(options.out)
+    else:
+        train(SETTINGS, options)
 
 
-def ship(data: Path, run: Path) -> None:
+def ship(run: Path) -> None:
     """Calibrate a run's best weights and write them into the package."""
-    config: TrainingConfig = load_config(run / "config.yaml")
-    folder = read_data_folder(data)
-    _, validation = divide_items(folder, config)
-    model, card = load_weights(run / "best.safetensors")
-    card = card.model_copy(
-        update={
-            "title": TITLE,
-            "licence": LICENCE,
-            "refuse_below": 0.5,
-            "smoothing_px": SMOOTHING_PX,
-            "part_below": PART_BELOW,
-            "keep_above": KEEP_ABOVE,
-            "smallest_object_fraction": SMALLEST_OBJECT,
-            "split": card.split | describe_leak(folder),
-        }
-    )
-    network = WindowNetwork(model, card, choose_device("cpu"))
+    changes = {
+        "refuse_below": 0.5,
+        "smoothing_px": SMOOTHING_PX,
+        "part_below": PART_BELOW,
+        "keep_above": KEEP_ABOVE,
+        "smallest_object_fraction": SMALLEST_OBJECT,
+    }
+    network, config = open_best(run, changes)
+    _, validation = divide_items(read_data_folder(config.data), config)
     calibrate(network, validation)
-    card = fit_run_domain(network, config)
-    target = Path(str(files("napari_segmoe") / "resources" / "weights"))
-    path = target / f"{NAME}.safetensors"
-    written = save_weights(path, model.to("cpu"), card, half=True)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    for name in ("object_temperature", "refuse_below", "split", "domain"):
-        print(name, getattr(written, name))
+    write(network, config, ("object_temperature", "refuse_below", "split"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@ r"""Train the starter weights `nuclei`, calibrate them and ship them.
 
     python benchmarks/train_nuclei.py --data DATA/dsb2018_he --data DATA/monuseg \
         --out RUN [--resume]
-    python benchmarks/train_nuclei.py --out RUN --ship
+    python benchmarks/train_nuclei.py --data DATA/dsb2018_he --data DATA/monuseg \
+        --out RUN --ship
 
 The first trains on the train splits of both folders, from which validation is carved by
 group; the second chooses temperatures and thresholds on these validation parts and
@@ -14,30 +15,24 @@ the crops of BBBC038 are as wide (median of the images' medians 21 px against 23
 0.25 um is taken for them too: an estimate, as several crops are magnified further.
 """
 
-import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from starter_weights import open_best, options_of, train, write
 from torch import nn
 
 from napari_segmoe.data.splits import DataItem
-from napari_segmoe.inference.devices import choose_device
 from napari_segmoe.inference.network import TileAnswers, WindowNetwork
 from napari_segmoe.inference.predictor import SegmentationPredictor
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.outputs import SegmentationOutput
-from napari_segmoe.models.weights import load_weights, save_weights
 from napari_segmoe.training.calibration import calibrate
 from napari_segmoe.training.cases import read_case
-from napari_segmoe.training.config import TrainingConfig, load_config, make_config
-from napari_segmoe.training.domain_fit import fit_run_domain
-from napari_segmoe.training.engine import fit
 from napari_segmoe.training.image_scores import score_image
 from napari_segmoe.training.run_parts import RunPart, read_parts
 
@@ -95,54 +90,24 @@ SETTINGS = {
 
 def main() -> None:
     """Train, or calibrate and ship."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, action="append", default=[])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--ship", action="store_true")
-    options = parser.parse_args()
+    options = options_of(__doc__).parse_args()
     if options.ship:
         ship(options.out)
-        return
-    if not options.data:
-        parser.error("training needs --data, once for each folder")
-    config = make_config(
-        **SETTINGS,
-        data=options.data[0],
-        more_data=options.data[1:],
-        out=options.out,
-        threads=options.threads,
-    )
-    for event in fit(config, resume=options.resume):
-        if event["event"] != "progress":
-            print(event, flush=True)
+    else:
+        train(SETTINGS, options)
 
 
 def ship(run: Path) -> None:
     """Calibrate a run's best weights and write them into the package."""
-    config: TrainingConfig = load_config(run / "config.yaml")
+    network, config = open_best(run, {"refuse_below": 0.0}, RememberingNetwork)
+    card = network.card
+    described = card.data | {"pixel_size": PIXEL_SIZE_NOTE}
+    network.card = card.model_copy(update={"data": described})
     parts = read_parts(config)
-    model, card = load_weights(run / "best.safetensors")
-    card = card.model_copy(
-        update={
-            "title": TITLE,
-            "licence": LICENCE,
-            "refuse_below": 0.0,
-            "data": card.data | {"pixel_size": PIXEL_SIZE_NOTE},
-        }
-    )
-    network = RememberingNetwork(model, card, choose_device("cpu"))
     choose_thresholds(network, parts)
     network.forget()
     calibrate(network, [item for part in parts for item in part.validation])
-    card = fit_run_domain(network, config)
-    target = Path(str(files("napari_segmoe") / "resources" / "weights"))
-    path = target / f"{NAME}.safetensors"
-    written = save_weights(path, model.to("cpu"), card, half=True)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    for name in (*CHOICES, "refuse_below", "split", "domain"):
-        print(name, getattr(written, name))
+    write(network, config, (*CHOICES, "refuse_below", "split"))
 
 
 class RememberingNetwork(WindowNetwork):

@@ -63,7 +63,14 @@ class RegionHead(nn.Module):
     def forward(
         self, features: tuple[Tensor, ...], embedding: Tensor | None, mask: Tensor
     ) -> Tensor:
-        """Return class scores, (B, classes).
+        """Return class scores, (B, classes); parameters as in `describe`."""
+        with torch.autocast(device_type=mask.device.type, enabled=False):
+            return self.classify(self.describe(features, embedding, mask))
+
+    def describe(
+        self, features: tuple[Tensor, ...], embedding: Tensor | None, mask: Tensor
+    ) -> Tensor:
+        """Return what the classes are told by, (B, width) float32.
 
         Parameters
         ----------
@@ -83,8 +90,12 @@ class RegionHead(nn.Module):
                     parts.extend(_pool_above_and_below(feature.float(), mask))
             if embedding is not None:
                 parts.append(embedding.float())
-            vector = self.norm(torch.cat(parts, dim=1))
-            return self.out(self.dropout(F.relu(self.hidden(vector))))
+            return torch.cat(parts, dim=1)
+
+    def classify(self, description: Tensor) -> Tensor:
+        """Return class scores, (B, classes), of what `describe` returned."""
+        vector = self.norm(description)
+        return self.out(self.dropout(F.relu(self.hidden(vector))))
 
 
 def _pool_inside_and_around(feature: Tensor, mask: Tensor) -> list[Tensor]:

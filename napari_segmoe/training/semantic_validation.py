@@ -59,18 +59,37 @@ def validate_classes(
     answers = _ask(model, [sample for sample, _ in views], config, fabric)
     figures = _mask_figures([sample for sample, _ in views], answers)
     figures |= _present_figures([sample for sample, _ in views], answers)
-    clicked = [
-        (one, len(np.unique(sample.classes[sample.truth])) > 1)
-        for source, (sample, ids) in zip(sources, views, strict=True)
-        for one in _clicked(source, sample, ids)
-        if sample.classes is not None
-    ]
+    clicked = clicked_objects(sources, views)
     found = _ask(model, [sample for sample, _ in clicked], config, fabric)
     figures |= _click_figures(clicked, found)
     figures["score"] = figures["dice"] + 0.5 * (
         figures["class_dice"] + figures["click_iou"] + figures["object_balanced"]
     )
     return figures
+
+
+def clicked_objects(
+    sources: Sequence[Source], views: Sequence[tuple[Sample, NDArray[np.integer]]]
+) -> list[tuple[Sample, bool]]:
+    """Return up to three objects of each class of each image, clicked once.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+    views : sequence of (Sample, (n, n) integers)
+        Each image as `plain_view` shows it, and its objects.
+
+    Returns
+    -------
+    list of (Sample, bool)
+        And whether its image shows several classes.
+    """
+    return [
+        (one, len(np.unique(sample.classes[sample.truth])) > 1)
+        for source, (sample, ids) in zip(sources, views, strict=True)
+        for one in _clicked(source, sample, ids)
+        if sample.classes is not None
+    ]
 
 
 def _ask(

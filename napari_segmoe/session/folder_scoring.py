@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Generator
@@ -12,11 +11,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from napari_segmoe.errors import JobError
-from napari_segmoe.session.run_launch import background_options
+from napari_segmoe.session.run_launch import COMMAND, background_options
 from napari_segmoe.session.training_run import last_words
 
 PROGRESS = "progress "
-COMMAND = (sys.executable, "-P", "-m", "napari_segmoe")
 
 
 @dataclass(frozen=True, slots=True)

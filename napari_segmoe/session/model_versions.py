@@ -1,6 +1,6 @@
 """The versions of a project's model: which there are, which is used, going back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_segmoe.errors import ProjectError
+from napari_segmoe.project.model_versions import current_version, weights_file
 from napari_segmoe.project.records import Change, EventKind, ModelVersion
 from napari_segmoe.project.store import ProjectStore
 
 if TYPE_CHECKING:
     from napari_segmoe.session.session import Session
-
-WEIGHTS = "weights"
-_DICE = ("dice", "hold_out_dice", "dice_new", "new_dice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +44,13 @@ class Version:
     @property
     def dice(self) -> float | None:
         """Dice on the hold-out."""
-        return self._first("")
+        return self.figures.get("dice")
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """Its 95 % interval."""
-        low, high = self._first("_low"), self._first("_high")
+        low, high = self.figures.get("dice_low"), self.figures.get("dice_high")
         return None if low is None or high is None else (low, high)
-
-    def _first(self, ending: str) -> float | None:
-        keys = (f"{name}{ending}" for name in _DICE)
-        return next((self.figures[key] for key in keys if key in self.figures), None)
 
 
 class ModelVersions:
@@ -130,7 +124,7 @@ class ModelVersions:
         store = self._store
         if store is None:
             raise ProjectError("No project is open. Open the project of the version.")
-        if version.number and not Path(version.weights).is_file():
+        if not Path(version.weights).is_file():
             raise ProjectError(
                 f"The weights of version {version.number} are gone from the project."
                 " Choose another version."
@@ -138,7 +132,12 @@ class ModelVersions:
         if version.is_current:
             self._take(version)
             return
-        record = self._record_for(version, store)
+        record = next(
+            (one for one in store.models() if one.number == version.number), None
+        )
+        if record is None:
+            raise ProjectError(f"The project has no version {version.number}.")
+        record = record.model_copy(update={"is_current": True})
         details = {"to": version.number}
         annotator = self._session.project.annotator
         change = Change(model=record, details=details)
@@ -159,16 +158,6 @@ class ModelVersions:
             raise ProjectError(f"{version.title} is the oldest: nothing is before it.")
         self.use(older[-1])
 
-    def _record_for(self, version: Version, store: ProjectStore) -> ModelVersion:
-        """Return the record that makes a version the current one."""
-        records = {one.number: one for one in store.models()}
-        if version.number in records:
-            return records[version.number].model_copy(update={"is_current": True})
-        current = self.current  # back to the base: no published version is in use
-        if current is None or current.number not in records:
-            raise ProjectError(f"The project has no version {version.number}.")
-        return records[current.number].model_copy(update={"is_current": False})
-
     def _take(self, version: Version) -> None:
         """Let the session's clicks be answered by a version."""
         if self._session.model.choice.weights == version.weights:
@@ -183,23 +172,23 @@ class ModelVersions:
 def read_versions(store: ProjectStore) -> tuple[Version, ...]:
     """Return a project's versions, what the first round began with among them."""
     records = sorted(store.models(), key=lambda one: one.number)
-    if not records:
-        return ()
-    versions = [
+    current = current_version(store)
+    return tuple(
         Version(
             one.number,
-            str(weights_path(store.path, one.number)),
-            one.is_current,
-            dict(one.figures),
+            str(weights_file(store.path, one.number)),
+            one == current,
+            dict(one.figures) or _figures_before(one, records),
         )
         for one in records
-    ]
-    if records[0].number == 0:
-        return tuple(versions)
-    is_current = not any(one.is_current for one in records)
-    return (Version(0, records[0].base, is_current), *versions)
+    )
 
 
-def weights_path(project: Path, number: int) -> Path:
-    """Return where a version's weights lie."""
-    return project / WEIGHTS / f"v{number:04}.safetensors"
+def _figures_before(
+    record: ModelVersion, records: Sequence[ModelVersion]
+) -> dict[str, float]:
+    """Return what the next version's round saw of a version that has no figures."""
+    later = next((one for one in records if one.number > record.number), None)
+    if later is None or "old_dice" not in later.figures:
+        return {}
+    return {"dice": later.figures["old_dice"]}

@@ -14,6 +14,8 @@ import yaml
 from napari_segmoe.errors import RunFolderError
 from napari_segmoe.training.run_process import ProcessMark, mark_of
 
+# -P: a types.py in the folder that the window was started in is none of ours
+COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "napari_segmoe")
 NICENESS = 10
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -39,8 +41,7 @@ class Launcher:
         RunFolderError
             If the log cannot be written or the process does not start.
         """
-        # -P: a types.py in the folder that the window was started in is none of ours
-        command = [sys.executable, "-P", "-m", "napari_segmoe", *words]
+        command = [*COMMAND, *words]
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as errors:

@@ -1,7 +1,7 @@
 """The words of `segmoe finetune`, and sentences about how runs end."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_segmoe.session.training_run import RunState, TrainingRun
 
@@ -32,9 +32,10 @@ def round_words(
 def say_end(run: TrainingRun) -> str:
     """Say in a sentence how a run ended that did not fail."""
     if run.state is RunState.STOPPED:
-        return f"{run.name} stopped after epoch {run.history.epoch}. It can go on."
+        part = "training" if run.is_round else "epoch"
+        return f"{run.name} stopped after {part} {run.history.epoch}. It can go on."
     if run.state is RunState.KILLED:
-        return f"{run.name} was killed; it can go on from its last whole epoch."
+        return f"{run.name} was killed. It can go on from where it was saved last."
     if run.is_round:
         return f"{run.name} is done. {say_guard(run)}".strip()
     best = run.history.best
@@ -47,10 +48,9 @@ def say_guard(run: TrainingRun) -> str:
     decision = run.history.guard
     if decision is None:
         return ""
-    return str(decision.get("reason") or decision.get("note") or _outcome(decision))
-
-
-def _outcome(decision: dict[str, Any]) -> str:
-    if decision.get("published") or decision.get("passed"):
-        return "The guard published it."
-    return "The guard kept the model before."
+    version = decision.get("version")
+    if decision.get("decision") == "publish" and version is not None:
+        outcome = f"Published as version {version}."
+    else:
+        outcome = "Not published: the model before stays in use."
+    return f"{outcome} {decision.get('reason', '')}".strip()

@@ -9,6 +9,7 @@ from napari_segmoe.session.event_tail import EventTail
 from napari_segmoe.session.run_history import RunHistory
 from napari_segmoe.training.run_control import STOP, RunControl
 from napari_segmoe.training.run_process import (
+    MARK,
     ProcessMark,
     end_process,
     find_process,
@@ -19,6 +20,7 @@ from napari_segmoe.training.run_process import (
 ERRORS = "stderr.log"
 EVENTS = "events.jsonl"
 _LOG_BYTES = 8192
+_SOONEST_END_S = 2.0  # after its start; the system's clock of starts is 1 s coarse
 _ROUND = re.compile(r"round-\d+$")
 
 
@@ -74,6 +76,9 @@ class TrainingRun:
         self.mark: ProcessMark | None = None
         self._tail = EventTail(folder / EVENTS)
         self._is_all_read = False
+        self._seen: ProcessMark | None = None
+        self._is_fresh = False  # another process took it up and has told nothing yet
+        self._marked_at: float | None = None
 
     @property
     def name(self) -> str:
@@ -88,7 +93,9 @@ class TrainingRun:
     @property
     def can_resume(self) -> bool:
         """Whether it can go on."""
-        return self.state.can_resume and (self.folder / "config.yaml").is_file()
+        if not self.state.can_resume or not (self.folder / "config.yaml").is_file():
+            return False
+        return not self.is_round or self._is_newest()
 
     @property
     def weights(self) -> Path | None:
@@ -99,11 +106,16 @@ class TrainingRun:
     @property
     def needs_looking(self) -> bool:
         """Whether something may have changed since the last `look`."""
-        return self.state.is_active or not self._is_all_read
+        is_taken_up = _changed_at(self.folder / MARK) != self._marked_at
+        return self.state.is_active or not self._is_all_read or is_taken_up
 
     def look(self) -> bool:
         """Read what is new; return whether anything changed."""
+        self._marked_at = _changed_at(self.folder / MARK)
         mark = read_mark(self.folder) or self.mark
+        if mark is not None and not mark.is_killed and mark != self._seen:
+            self._is_fresh = self._seen is not None
+            self._seen = mark
         is_alive = mark is not None and find_process(mark) is not None
         told = self._tail.read()  # after asking for the process: its last words count
         self._is_all_read = told.is_all
@@ -111,6 +123,8 @@ class TrainingRun:
             self.history = RunHistory()
         for event in told.events:
             self.history.take(event)
+        if told.events or told.is_rewritten:
+            self._is_fresh = False
         before = (self.state, self.reason, self.mark)
         self.mark = mark
         self.state = self._judge(is_alive=is_alive)
@@ -135,12 +149,18 @@ class TrainingRun:
             write_mark(self.folder, self.mark)
         return True
 
+    def _is_newest(self) -> bool:
+        """Whether no later round was begun: only the newest can go on."""
+        others = self.folder.parent.glob("round-*")
+        return all(one.name <= self.name for one in others)
+
     def _judge(self, *, is_alive: bool) -> RunState:
         ending = self.history.ending
-        if is_alive and not (ending is not None and self._told_since_start()):
+        has_ended = ending is not None and self._told_since_start()
+        if is_alive and (self._is_fresh or not has_ended):
             if (self.folder / STOP).exists():
                 return RunState.STOPPING
-            is_told = self.history.count and ending is None
+            is_told = self.history.count and ending is None and not self._is_fresh
             return RunState.RUNNING if is_told else RunState.STARTING
         if ending is not None:
             return _OF_ENDINGS[ending["event"]]
@@ -151,11 +171,10 @@ class TrainingRun:
 
     def _told_since_start(self) -> bool:
         """Whether the events are of the process that is at it, not of one before."""
-        try:
-            written = (self.folder / EVENTS).stat().st_mtime
-        except OSError:
+        written = _changed_at(self.folder / EVENTS)
+        if self.mark is None or written is None:
             return False
-        return self.mark is not None and written >= self.mark.started
+        return written >= self.mark.started + _SOONEST_END_S
 
     def _explain(self) -> str:
         if self.state is RunState.FAILED and self.history.ending is not None:
@@ -163,6 +182,13 @@ class TrainingRun:
         if self.state is RunState.DIED:
             return last_words(self.log)
         return ""
+
+
+def _changed_at(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
 
 
 def last_words(log: Path) -> str:

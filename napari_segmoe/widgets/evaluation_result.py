@@ -32,6 +32,7 @@ from napari_segmoe.widgets.rows import clear_rows
 NAME_PX, FIGURE_PX, ROW_PX = 96, 62, 24
 MOST_ROWS = 10
 BETTER_COLOUR, WORSE_COLOUR = "#2FA36B", "#D0562E"
+_INTERVAL_COLUMN = 4
 SURE = 0.05  # p below which a difference is coloured
 
 
@@ -62,9 +63,9 @@ class EvaluationResult(QWidget):
         self._figures = QWidget()
         self._grid = QGridLayout(self._figures)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setHorizontalSpacing(7)
+        self._grid.setHorizontalSpacing(6)
         self._grid.setVerticalSpacing(3)
-        self._grid.setColumnStretch(3, 1)
+        self._grid.setColumnStretch(_INTERVAL_COLUMN, 1)
         self._notes = make_small_text("")
         self._model = EvaluationModel(self)
         self._proxy = QSortFilterProxyModel(self)
@@ -148,14 +149,15 @@ class EvaluationResult(QWidget):
         self.table.setFixedHeight((rows + 1) * ROW_PX + 24)
 
     def _show_figures(self, table: EvaluationTable) -> None:
-        lines = [("", *table.names, "difference")] if table.against else []
+        lines = [("", *table.names, "difference", "")] if table.against else []
         lines += [(FIGURES[name], *_cells(table, name)) for name in table.shown]
-        lines += [(name, words, "", "") for name, words in table.classes]
+        lines += [(name, words, "", "", "") for name, words in table.classes]
         for row, (name, *cells) in enumerate(lines):
             self._grid.addWidget(QLabel(name), row, 0)
             for column, text in enumerate(cells, start=1):
                 if text:
-                    part = make_small_text(text) if not name else QLabel(text)
+                    is_small = not name or column == _INTERVAL_COLUMN
+                    part = make_small_text(text) if is_small else QLabel(text)
                     part.setWordWrap(False)
                     self._grid.addWidget(part, row, column)
 
@@ -174,33 +176,30 @@ class EvaluationResult(QWidget):
             run_action(self._session, lambda _: table.write_csv(Path(path)))
 
 
-def _cells(table: EvaluationTable, name: str) -> tuple[str, str, str]:
-    """Return a figure, that of the other weights, and their difference."""
-    figure = say_figure(table.figures[name])
+def _cells(table: EvaluationTable, name: str) -> tuple[str, str, str, str]:
+    """Return a figure, that of the other weights, their difference, its interval."""
     other = table.against.get(name)
     if other is None:
-        return figure, "", ""
-    short = (_short(one.get("mean")) for one in (table.figures[name], other))
-    first, second = short
-    return first, second, say_difference(table, name)
+        return say_figure(table.figures[name]), "", "", ""
+    first, second = (_short(one.get("mean")) for one in (table.figures[name], other))
+    return first, second, *say_difference(table, name)
 
 
-def say_difference(table: EvaluationTable, name: str) -> str:
-    """Say the paired difference with its interval, coloured where it is sure."""
-    found = table.differences.get(name)
-    mean = None if found is None else found.get("mean")
-    if found is None or mean is None:
-        return ""
-    low, high, p = found.get("low"), found.get("high"), found.get("p")
+def say_difference(table: EvaluationTable, name: str) -> tuple[str, str]:
+    """Say the paired difference, coloured where it is sure, and its interval."""
+    found = table.differences.get(name, {})
+    mean, low, high = (found.get(key) for key in ("mean", "low", "high"))
+    if mean is None:
+        return "", ""
     words = f"{mean:+.3f}"
-    if low is not None and high is not None:
-        words += f" ({low:.2f}, {high:.2f})"
-        is_sure = low > 0 or high < 0
-        if is_sure and (p is None or p < SURE):
-            is_better = (mean > 0) != (name in FEWER_IS_BETTER)
-            colour = BETTER_COLOUR if is_better else WORSE_COLOUR
-            words = f'<span style="color:{colour}">{words}</span>'
-    return words
+    if low is None or high is None:
+        return words, ""
+    p = found.get("p")
+    if (low > 0 or high < 0) and (p is None or p < SURE):
+        is_better = (mean > 0) != (name in FEWER_IS_BETTER)
+        colour = BETTER_COLOUR if is_better else WORSE_COLOUR
+        words = f'<span style="color:{colour}">{words}</span>'
+    return words, f"{low:+.2f} {high:+.2f}"
 
 
 def _short(value: float | None) -> str:

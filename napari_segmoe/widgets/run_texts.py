@@ -8,8 +8,8 @@ from napari_segmoe.session.training_run import RunState, TrainingRun
 
 _ENDS = {
     RunState.DONE: "done",
-    RunState.STOPPED: "stopped after epoch {epoch}; it can go on",
-    RunState.KILLED: "killed in epoch {next}; it can go on from its last whole one",
+    RunState.STOPPED: "stopped after {part} {epoch}; it can go on",
+    RunState.KILLED: "killed in {part} {next}; it can go on from where it was saved",
     RunState.ELSEWHERE: "trained on another computer",
 }
 
@@ -30,13 +30,15 @@ def _say(run: TrainingRun) -> str:
         advice = " It can be resumed." if run.can_resume else ""
         how = "failed" if run.state is RunState.FAILED else "ended unexpectedly"
         return f"{how}. {run.reason}{advice}"
-    words = _ENDS[run.state].format(epoch=history.epoch, next=history.epoch + 1)
+    words = _ENDS[run.state].format(
+        part=_part(run), epoch=history.epoch, next=history.epoch + 1
+    )
     return f"{words}."
 
 
 def _say_progress(run: TrainingRun) -> str:
     history = run.history
-    parts = [f"epoch {min(history.epoch + 1, max(history.epochs, 1))}"]
+    parts = [f"{_part(run)} {min(history.epoch + 1, max(history.epochs, 1))}"]
     if history.epochs:
         parts[0] += f" of {history.epochs}"
     if history.steps and history.step:
@@ -48,3 +50,8 @@ def _say_progress(run: TrainingRun) -> str:
         if left is not None:
             parts.append(f"{say_duration(left)} left")
     return ", ".join(parts)
+
+
+def _part(run: TrainingRun) -> str:
+    """Return what a run is made of: a round trains once for each fold."""
+    return "training" if run.is_round else "epoch"

@@ -70,8 +70,11 @@ class RoundForm(QWidget):
     @property
     def request(self) -> RoundRequest:
         """What was set."""
+        current = self._session.training_runs.models.current
+        chosen = self._weights.currentData()
+        is_usual = current is not None and chosen == current.weights
         return RoundRequest(
-            weights=self._weights.currentData(),
+            weights=None if is_usual else chosen,
             minutes=float(self._minutes.value()),
             preset=self._preset.currentData(),
         )
@@ -137,7 +140,7 @@ class RoundForm(QWidget):
         request = self.request
         estimate = estimate_round(
             material,
-            weights=request.weights,
+            weights=self._weights.currentData(),
             preset=request.preset,
             minutes=float(self._minutes.value()),
         )

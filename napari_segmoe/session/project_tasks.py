@@ -246,7 +246,7 @@ def import_steps(
             yield TaskProgress(len(found), total, one.image)
     objects = sum(one.objects for one in found)
     notes = tuple(dict.fromkeys(note for one in found for note in one.notes))
-    text = f"Took {objects} objects of {_count(len(found), 'image')}."
+    text = f"Took {_count(objects, 'object')} of {_count(len(found), 'image')}."
     return TaskResult(TaskKind.IMPORT, True, text, notes[:_MOST_NOTES])
 
 

@@ -21,7 +21,7 @@ from napari_segmoe.session.session import Session
 from napari_segmoe.viewer.keys import run_action
 from napari_segmoe.widgets.buttons import make_button, make_row
 from napari_segmoe.widgets.project_view_task import ProjectTaskView
-from napari_segmoe.widgets.rows import clear_rows
+from napari_segmoe.widgets.rows import buttons_in, clear_rows
 
 SHOWN_BACKUPS = 5
 
@@ -182,7 +182,7 @@ class SafetyView(QWidget):
     @property
     def restore_buttons(self) -> list[QPushButton]:
         """One a backup, newest first."""
-        return self._list.findChildren(QPushButton)
+        return buttons_in(self._rows)
 
     def _on_tasks_changed(self, _: object = None) -> None:
         tasks, store = self._tasks, self._session.project.store

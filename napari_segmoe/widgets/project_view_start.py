@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_segmoe.project.recent_projects import recent_projects
 from napari_segmoe.widgets.buttons import make_button, make_primary, paint_primary
-from napari_segmoe.widgets.rows import clear_rows
+from napari_segmoe.widgets.rows import buttons_in, clear_rows
 
 PROMISE = (
     "Everything you do is then on the disk as you do it, corrections above all: a"
@@ -74,9 +74,7 @@ class ProjectStart(QWidget):
     @property
     def recent_buttons(self) -> list[QPushButton]:
         """One button a recent project."""
-        return [
-            one for one in self._recent.findChildren(QPushButton) if one.isEnabled()
-        ]
+        return buttons_in(self._rows)
 
     def set_accent(self, colour: str) -> None:
         """Fill the primary button with the theme's own highlight, #RRGGBB."""

@@ -1,6 +1,6 @@
 """Rows that are made anew when the session changes."""
 
-from qtpy.QtWidgets import QLayout
+from qtpy.QtWidgets import QLayout, QPushButton
 
 
 def clear_rows(layout: QLayout) -> None:
@@ -11,3 +11,16 @@ def clear_rows(layout: QLayout) -> None:
         if widget is not None:
             widget.hide()
             widget.deleteLater()
+
+
+def buttons_in(layout: QLayout) -> list[QPushButton]:
+    """Return the buttons of all rows; those that vanish are none any more."""
+    items = (layout.itemAt(place) for place in range(layout.count()))
+    widgets = [item.widget() for item in items if item is not None]
+    found: list[QPushButton] = []
+    for widget in widgets:
+        if isinstance(widget, QPushButton):
+            found.append(widget)
+        elif widget is not None:
+            found += widget.findChildren(QPushButton)
+    return found

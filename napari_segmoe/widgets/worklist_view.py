@@ -223,7 +223,7 @@ class WorklistView(QWidget):
             run_action(self._session, lambda s: s.worklist.add([Path(path)]))
 
     def _on_order_activated(self, index: int) -> None:
-        order = self._order.itemData(index)
+        order = WorklistOrder(self._order.itemData(index))  # Qt made a str of it
         run_action(self._session, lambda s: s.worklist.sort(order))
 
     def _on_row_opened(self, index: QModelIndex) -> None:

@@ -85,6 +85,8 @@ def _more(report: Mapping[str, Any]) -> str:
     told = [f"{name} {show(value)}" for name, value in figures.items() if value]
     if report.get("leaky_groups"):
         told.append(f"patients on both sides: {report['leaky_groups']}")
+    if "classified_images" in report:
+        told.append(f"classes: {report['classified_images']} images of unseen patients")
     return "; ".join(told) or NOTHING
 
 

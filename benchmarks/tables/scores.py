@@ -34,6 +34,7 @@ AUTOMATIC: tuple[Row, ...] = (
     ("PQ, mean of images", look(_MEAN, "pq"), {}, True),
     ("Distance: sign agreement", look(_MEAN, "distance_sign"), {}, True),
     ("Distance: rank correlation", look(_MEAN, "distance_rank"), {}, True),
+    ("Images behind the classes", look("classified_images"), {}, True),
     ("Class accuracy", look(_CLASS, "accuracy"), {"busi": 0.85}, True),
     ("Class balanced accuracy", look(_CLASS, "balanced_accuracy"), {}, True),
     ("Class AUC", look(_CLASS, "auc"), {"busi": 0.93}, True),

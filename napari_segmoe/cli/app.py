@@ -12,6 +12,7 @@ from napari_segmoe.cli.demo import demo
 from napari_segmoe.cli.doctor import doctor
 from napari_segmoe.cli.evaluate import evaluate
 from napari_segmoe.cli.explain import explain
+from napari_segmoe.cli.finetune import finetune
 from napari_segmoe.cli.make_slide import make_slide
 from napari_segmoe.cli.models import models
 from napari_segmoe.cli.project import project
@@ -49,8 +50,8 @@ def segmoe(
 
 
 for command in (
-    demo, models, segment, explain, train, search, evaluate, clicks, make_slide, doctor,
-    bench,
+    demo, models, segment, explain, train, finetune, search, evaluate, clicks,
+    make_slide, doctor, bench,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(project)

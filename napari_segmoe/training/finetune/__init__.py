@@ -1,0 +1,1 @@
+"""A guarded round of learning from a project's corrections."""

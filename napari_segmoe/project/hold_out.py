@@ -12,7 +12,7 @@ from napari_segmoe.project.records import ImageRecord, PixelBox
 SHARE = 5  # one unit of five
 QUARANTINE_FROM = 25  # accepted objects
 LEAST_OBJECTS = 5
-LEAST_UNITS = 3
+LEAST_PLACES = 3  # images or tiles
 ENOUGH_UNITS = 5
 TILE_PX = 512
 FOLDS = 2
@@ -158,14 +158,21 @@ def divide(
     numbers = dict(found.values())
     counts = Counter(unit_of.values())
     parted = _parted(places, objects, level)
-    if len(objects) < LEAST_OBJECTS or len(counts) < LEAST_UNITS:
+    place_of = {
+        one: name if level is UnitLevel.TILE else one.image
+        for one, name in unit_of.items()
+    }
+    is_spread = len(counts) >= FOLDS and len(set(place_of.values())) >= LEAST_PLACES
+    if len(objects) < LEAST_OBJECTS or not is_spread:
         fold_of = dict.fromkeys(counts, 0)
         return HoldOut(HoldOutMode.NONE, level, unit_of, fold_of, parted)
     held = {name for name, number in numbers.items() if places.is_held(number)}
+    judging = {place_of[one] for one, name in unit_of.items() if name in held}
     if (
         len(objects) >= QUARANTINE_FROM
-        and len(held) >= LEAST_UNITS
+        and len(judging) >= LEAST_PLACES
         and sum(counts[name] for name in held) >= LEAST_OBJECTS
+        and len(held) < len(counts)
     ):
         fold_of = {name: int(name not in held) for name in counts}
         return HoldOut(HoldOutMode.QUARANTINE, level, unit_of, fold_of, parted)

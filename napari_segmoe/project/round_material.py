@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from napari_segmoe.project.hold_out import (
     LEAST_OBJECTS,
-    LEAST_UNITS,
+    LEAST_PLACES,
     HoldOut,
     HoldOutMode,
     PlacedObject,
@@ -153,5 +153,5 @@ def too_few(material: Material) -> str:
     places = len(material.hold_out.fold_of)
     return (
         f"Too few to judge a round: {material.accepted} accepted objects in {places}"
-        f" places. Accept at least {LEAST_OBJECTS} in {LEAST_UNITS} images or tiles."
+        f" places. Accept at least {LEAST_OBJECTS} in {LEAST_PLACES} images or tiles."
     )

@@ -129,8 +129,8 @@ def map_classes(
         return found, []
     has = ", ".join(card.object_classes) or "no classes of objects"
     return found, [
-        f"Masks of {', '.join(strange)} are learnt from, their class is not: the weights"
-        f" know {has}."
+        f"Masks of {', '.join(strange)} are learnt from, their class is not: the"
+        f" weights know {has}."
     ]
 
 

@@ -99,8 +99,8 @@ def answer(
 ) -> SegmentationOutput:
     """Ask a network, with prompts where it takes any; None: without."""
     if getattr(model, "prompt_stem", None) is None:
-        return model(images)  # type: ignore[no-any-return]
+        return model(images)
     if prompts is None:
         shape = (images.shape[0], PROMPT_CHANNELS, *images.shape[-2:])
         prompts = images.new_zeros(shape)
-    return model(images, prompts)  # type: ignore[no-any-return]
+    return model(images, prompts)

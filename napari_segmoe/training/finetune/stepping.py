@@ -112,7 +112,7 @@ class RoundTrainer:
         self._set_rate()
         self.optimizer.zero_grad()
         losses = self._losses()
-        losses["loss"].backward()
+        torch.autograd.backward(losses["loss"])
         norm = nn.utils.clip_grad_norm_(
             self.model.parameters(), self.settings.clip_norm
         )

@@ -20,7 +20,7 @@ from napari_segmoe.training.augmentation import (
     plain_warp,
     random_warp,
 )
-from napari_segmoe.training.augmentation_presets import augmentation_for
+from napari_segmoe.training.augmentation_presets import Augmentation, augmentation_for
 from napari_segmoe.training.finetune.known import Ids
 from napari_segmoe.training.samples import loose_box, spoil
 from napari_segmoe.training.sources import (
@@ -98,12 +98,16 @@ class Sight:
 def sight_of(card: WeightsCard) -> Sight:
     """Return how a card's network sees images."""
     if card.modality is Modality.HISTOLOGY:
-        strength, augment = _TISSUE, augment_stain
+        found = Augmentation(_TISSUE, augment_stain)
     else:
         found = augmentation_for(card.modality)
-        strength, augment = found.strength, found.intensity
-    assumed = card.assumed_spacing_um or card.spacing_um
-    return Sight(card.input_px, card.spacing_um, assumed, strength, augment)
+    return Sight(
+        card.input_px,
+        card.spacing_um,
+        card.assumed_spacing_um or card.spacing_um,
+        found.strength,
+        found.intensity,
+    )
 
 
 def make_source(

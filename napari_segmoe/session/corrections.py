@@ -19,7 +19,7 @@ from napari_segmoe.session.objects import (
     diff_labels,
     join_boxes,
 )
-from napari_segmoe.session.redrawing import approved, redrawn_records
+from napari_segmoe.session.redrawing import approved, ids_touched, redrawn_records
 
 if TYPE_CHECKING:
     from napari_segmoe.session.session import Session
@@ -244,7 +244,6 @@ class Correction:
         records : tuple of ObjectRecord, optional
             All objects after it; by default they are measured anew.
         """
-        touched = set(np.unique(patch.before)) | set(np.unique(patch.after))
         if records is None:
             records = redrawn_records(self._session, patch, is_drawn=is_drawn)
         after = replace(
@@ -252,7 +251,7 @@ class Correction:
             records=records,
             label_version=self._session.next_label_version(),
         )
-        payload = {"ids": tuple(int(one) for one in sorted(touched) if one)}
+        payload = {"ids": tuple(sorted(ids_touched(patch)))}
         self._session.perform(kind, payload, after, patch=patch)
 
     def _review(

@@ -53,11 +53,19 @@ def smooth(labels: Labels, ids: Collection[int], *, radius_px: float) -> Labels:
 
 
 def grow(labels: Labels, ids: Collection[int], *, px: float) -> Labels:
-    """Give objects the background within ``px`` pixels; halfway where two meet."""
+    """Give objects the background within ``px`` pixels; halfway where two meet.
+
+    Nothing beyond another object is taken: what is added hangs together with its own.
+    """
     own = np.where(np.isin(labels, list(ids)), labels, 0)
     distance, nearest = ndimage.distance_transform_edt(own == 0, return_indices=True)
     reached = (distance <= px) & (labels == 0)
-    changed: Labels = np.where(reached, own[tuple(nearest)], labels).astype(np.uint32)
+    wanted = np.where(reached, own[tuple(nearest)], 0)
+    changed = labels.copy()
+    for number in ids:
+        grown = label((wanted == number) | (own == number), connectivity=2)
+        kept = np.isin(grown, np.unique(grown[own == number])) & (own != number)
+        changed[kept & (grown > 0)] = number
     return changed
 
 

@@ -73,7 +73,8 @@ class StepRecorder:
             except ProjectError as error:
                 first = first or error
                 break
-            self._waiting.remove(step)
+            else:
+                self._waiting.remove(step)
         self._store.set_patience(_SHORT_PATIENCE_S if self._waiting else _PATIENCE_S)
         return first
 

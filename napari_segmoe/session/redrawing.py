@@ -11,7 +11,6 @@ from napari_segmoe.project.records import Provenance, ReviewState
 from napari_segmoe.session.objects import (
     ClassSource,
     LabelPatch,
-    Labels,
     ObjectRecord,
     join_boxes,
 )
@@ -37,13 +36,12 @@ def redrawn_records(
     is_drawn : bool
         Whether it came from a brush and not from a tool.
     """
-    touched = set(np.unique(patch.before)) | set(np.unique(patch.after))
+    touched = ids_touched(patch)
     own = _changed_on_purpose(patch)
     kept = [one for one in session.annotation.records if one.id not in touched]
     drawn = (
         _redrawn(session, int(number), patch, is_own=number in own, is_drawn=is_drawn)
         for number in sorted(touched)
-        if number
     )
     return _by_id([*kept, *(one for one in drawn if one is not None)])
 
@@ -56,11 +54,11 @@ def approved(record: ObjectRecord, state: ReviewState) -> ObjectRecord:
     return replace(record, state=state, provenance=provenance)
 
 
-def labels_after(labels: Labels, patch: LabelPatch) -> Labels:
-    """Return label pixels (H, W) with a patch, as a new array."""
-    changed = labels.copy()
-    patch.apply(changed)
-    return changed
+def ids_touched(patch: LabelPatch) -> set[int]:
+    """Return the objects that lose or get a pixel by a patch."""
+    is_other = patch.before != patch.after
+    found = np.unique(np.append(patch.before[is_other], patch.after[is_other]))
+    return {int(number) for number in found if number}
 
 
 def _changed_on_purpose(patch: LabelPatch) -> set[int]:

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from loop.material import Picture
 from loop.users import Correction
 from napari_segmoe.models.card import WeightsCard
+from napari_segmoe.training.config import Precision
+from napari_segmoe.training.finetune.network import choose_machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ def tune_naively(
     tuned = copy.deepcopy(model).requires_grad_(True).eval()
     planes = _make_planes(card, pictures, corrections)
     rng = np.random.default_rng([settings.seed, 81])
+    machine = choose_machine("cpu", Precision.AUTO)  # arithmetic as in a round
     optimizer = torch.optim.AdamW(_groups(tuned, settings), weight_decay=0.0)
     for _ in range(settings.steps):
         drawn = [_draw(planes, card.input_px, rng) for _ in range(settings.batch_size)]
@@ -58,7 +61,9 @@ def tune_naively(
         mean = torch.tensor(card.mean).reshape(1, 3, 1, 1)
         std = torch.tensor(card.std).reshape(1, 3, 1, 1)
         inputs = ((image - mean) / std).contiguous(memory_format=torch.channels_last)
-        loss = _loss(tuned(inputs).foreground, truth)
+        with machine.autocast():
+            output = tuned(inputs)
+        loss = _loss(output.foreground.float(), truth)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(tuned.parameters(), 1.0)

@@ -10,6 +10,8 @@ from napari_segmoe.project.store import ProjectStore
 from napari_segmoe.training.finetune.round import run_round
 from napari_segmoe.training.finetune.settings import make_settings
 
+_PSEUDO_WEIGHT = 0.3
+
 
 @dataclass(frozen=True, slots=True)
 class RoundPlan:
@@ -32,7 +34,7 @@ class RoundPlan:
     weights: str
     steps: int = 20
     batch_size: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     encoder_rate_factor: float = 0.3
     pseudo_labels: bool = False
     base_data: Path | None = None
@@ -77,13 +79,14 @@ def run_one(project: Path, plan: RoundPlan, *, seed: int) -> Outcome:
         "device": "cpu",
         "threads": 1,
         "nice": 0,
+        "minutes": 60.0,  # other load must not shorten a training
         "seed": seed,
     }
     if plan.base_data is not None:
         values["replay_data"] = plan.base_data
         values["replay_spacing_um"] = plan.base_spacing_um
     if plan.pseudo_labels:
-        values["pseudo_labels"] = True
+        values["pseudo_weight"] = _PSEUDO_WEIGHT
     current = current_weights(project)
     if current is None:
         values["weights"] = plan.weights

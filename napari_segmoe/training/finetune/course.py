@@ -29,6 +29,7 @@ from napari_segmoe.training.finetune.probes import (
     mean_scores,
     score_places,
 )
+from napari_segmoe.training.finetune.pseudo_labels import is_trusted, make_teaching
 from napari_segmoe.training.finetune.publishing import settle
 from napari_segmoe.training.finetune.settings import RoundSettings
 from napari_segmoe.training.finetune.stepping import Lessons, RoundTrainer
@@ -168,8 +169,7 @@ class Course:
                 "loss": losses["loss"],
             }
             if trainer.step % self.settings.validate_every == 0:
-                if self._validates(part):
-                    yield self._look(part, trainer, prelude, best)
+                yield from self._looks(part, trainer, prelude, best)
                 self._save(trainer, best)
         taken = max(trainer.step - first, 1)
         model = trainer.average.average
@@ -213,6 +213,9 @@ class Course:
             prelude.start, lessons, self.settings, self.machine, part=part.number
         )
         trainer.batch_size = self.batch
+        trainer.pseudo = make_teaching(
+            prelude.pool, self.settings, prelude.weights, prelude.sight, self.machine
+        )
         if self._training is not None and self._training["part"] == part.number:
             trainer.load_state_dict(self._training)
         return trainer
@@ -235,6 +238,14 @@ class Course:
     def _validates(self, part: _Part) -> bool:
         return self.plan.snapshot.mode is HoldOutMode.QUARANTINE and part.is_final
 
+    def _looks(
+        self, part: _Part, trainer: RoundTrainer, prelude: Prelude, best: "_Best"
+    ) -> Iterator[Event]:
+        if self._validates(part):
+            yield self._look(part, trainer, prelude, best)
+        if trainer.pseudo is not None:
+            yield self._trust(part, trainer, prelude)
+
     def _look(
         self, part: _Part, trainer: RoundTrainer, prelude: Prelude, best: "_Best"
     ) -> Event:
@@ -247,6 +258,27 @@ class Course:
             "step": trainer.step,
             "validation": figures,
             "is_best": is_best,
+        }
+
+    def _trust(self, part: _Part, trainer: RoundTrainer, prelude: Prelude) -> Event:
+        """Let the running average teach as soon as it has passed the hold-out."""
+        assert trainer.pseudo is not None
+        if not trainer.pseudo.is_on:
+            new, fold = dict[str, PlaceScores](), part.held
+            if fold is not None:
+                new = self._score(fold, trainer.average.average, prelude)
+            else:  # nothing is held out: what the folds found holds
+                for found in self.scores.values():
+                    new |= found
+            old = score_places(prelude.gathered.probes, prelude.answers)
+            if is_trusted(old, new):
+                trainer.pseudo.switch_on(trainer.step)
+        return {
+            "event": "pseudo_labels",
+            "epoch": part.number,
+            "step": trainer.step,
+            "is_on": trainer.pseudo.is_on,
+            **trainer.pseudo.figures,
         }
 
     def _score(self, fold: int, model: nn.Module, prelude: Prelude) -> Scores:

@@ -30,6 +30,7 @@ from napari_segmoe.training.finetune.snapshot import Snapshot
 from napari_segmoe.training.finetune.views import PartialSample, Sight, sight_of
 
 _TISSUE, _ANCHORS = 24, 12  # views; a third of each is kept back to judge
+_POOL = 96
 _JUDGING = 3
 _CLICKED = 0.5
 
@@ -77,6 +78,8 @@ class Prelude:
     answers : sequence of ProbeAnswer
         Of the start, one a probe.
     consistency : Consistency
+    pool : sequence of PartialSample
+        Views of unlabelled tissue for pseudo-labels; empty where they have no weight.
     """
 
     start: nn.Module
@@ -91,6 +94,7 @@ class Prelude:
     old_data: OldData | None
     answers: Sequence[ProbeAnswer]
     consistency: Consistency
+    pool: Sequence[PartialSample] = ()
 
     @property
     def learns_classes(self) -> bool:
@@ -158,6 +162,10 @@ def prepare(plan: Plan, settings: RoundSettings, machine: Machine) -> Prelude:
         _familiar_answers(root, start, gathered.probes, answers, look, machine),
     )
     old_data = read_old_data(settings, card, sight)
+    pool: Sequence[PartialSample] = ()
+    if settings.pseudo_weight:
+        wanted = {"count": _POOL, "seed": settings.seed + 1}
+        pool = tissue_views(gathered, plan.snapshot.others, pictures, sight, **wanted)
     kept, judging = _keep(root, tissue, look, old_data, card, settings, machine)
     return Prelude(
         start=start,
@@ -172,6 +180,7 @@ def prepare(plan: Plan, settings: RoundSettings, machine: Machine) -> Prelude:
         old_data=old_data,
         answers=answers,
         consistency=consistency,
+        pool=pool,
     )
 
 
@@ -219,12 +228,12 @@ def _keep(
         for image in make_anchors(card, _ANCHORS, seed=settings.seed)
     ]
     views = keep_answers(root, samples, machine)
+    judging = [one for n, one in enumerate(views) if n % _JUDGING == 0]
+    kept = [one for n, one in enumerate(views) if n % _JUDGING] or views
     if getattr(root, "prompt_stem", None) is not None:
         rng = np.random.default_rng([settings.seed, 43])
-        views = keep_answers(root, with_clicks(views, rng, share=_CLICKED), machine)
-    judging = [one for n, one in enumerate(views) if n % _JUDGING == 0]
-    kept = [one for n, one in enumerate(views) if n % _JUDGING]
-    return kept or views, judging
+        kept = keep_answers(root, with_clicks(kept, rng, share=_CLICKED), machine)
+    return kept, judging
 
 
 def describe(prelude: Prelude, plan: Plan) -> Mapping[str, object]:

@@ -23,8 +23,10 @@ from napari_segmoe.training.finetune.losses import (
     partial_loss,
 )
 from napari_segmoe.training.finetune.network import Machine, answer, stack_images
+from napari_segmoe.training.finetune.probes import PlaceScores
+from napari_segmoe.training.finetune.settings import RoundSettings
 from napari_segmoe.training.finetune.targets import PartialBatch
-from napari_segmoe.training.finetune.views import PartialSample
+from napari_segmoe.training.finetune.views import PartialSample, Sight
 from napari_segmoe.training.losses.adaptive_objectives import (
     PAPER_LEARNING_RATE,
     PAPER_SHARES,
@@ -63,6 +65,19 @@ class PseudoSettings:
     seed: int = 0
 
 
+def is_trusted(old: Mapping[str, PlaceScores], new: Mapping[str, PlaceScores]) -> bool:
+    """Whether a teacher may teach: on held-out images it beats what was there before.
+
+    Parameters
+    ----------
+    old, new : mapping of str to PlaceScores
+        By image; of the weights that the round started from, and of the teacher.
+    """
+    both = sorted(old.keys() & new.keys())
+    gains = [new[place].dice - old[place].dice for place in both]
+    return bool(gains) and sum(gains) > 0
+
+
 class PseudoTeaching:
     """What views without labels add to a step; nothing before `switch_on`.
 
@@ -98,7 +113,7 @@ class PseudoTeaching:
             lr=PAPER_LEARNING_RATE,
             weight_decay=PAPER_WEIGHT_DECAY,
         )
-        self.figures: Mapping[str, float] = {"views": len(views), "weight": 0.0}
+        self.figures: dict[str, float] = {"views": len(views), "weight": 0.0}
 
     @property
     def is_on(self) -> bool:
@@ -205,7 +220,7 @@ class PseudoTeaching:
 
     def _describe(
         self, labels: PseudoLabels, taught: Heads, counted: Tensor, weight: float
-    ) -> Mapping[str, float]:
+    ) -> dict[str, float]:
         same = (taught.mask.detach() > 0) == (labels.mask > 0)
         return {
             "views": len(self.views),
@@ -213,6 +228,25 @@ class PseudoTeaching:
             "agreement": float(same[counted].float().mean()) if counted.any() else 0.0,
             "weight": weight,
         }
+
+
+def make_teaching(
+    views: Sequence[PartialSample],
+    settings: RoundSettings,
+    weights: LossWeights,
+    sight: Sight,
+    machine: Machine,
+) -> PseudoTeaching | None:
+    """Return what teaches a training of a round; None where settings want none."""
+    if not settings.pseudo_weight:
+        return None
+    how = PseudoSettings(
+        weight=settings.pseudo_weight,
+        ramp_steps=max(settings.training_steps // 4, 1),
+        batch_size=max(settings.batch_size // 2, 1),
+        seed=settings.seed,
+    )
+    return PseudoTeaching(views, how, weights, augment=sight.augment, machine=machine)
 
 
 def _as_batch(

@@ -38,7 +38,7 @@ class RoundSettings(BaseModel):
     batch_size: int = Field(
         8, ge=2, description="Samples of a step; half of them are replay."
     )
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
     encoder_rate_factor: float = Field(
         0.3, ge=0, description="Encoder's learning rate over that of the rest."
     )
@@ -67,6 +67,12 @@ class RoundSettings(BaseModel):
     class_map: dict[str, str] = Field(
         default_factory=dict,
         description="Project class: the weights' class. By default by name.",
+    )
+    pseudo_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Loss of pseudo-labels on unlabelled tissue over that of"
+        " corrections, once the hold-out is passed; 0: none.",
     )
     least_gain: float = Field(
         0.0, ge=0, description="Hold-out Dice must rise by more than this."

@@ -21,6 +21,7 @@ from napari_segmoe.training.finetune.losses import (
     partial_loss,
 )
 from napari_segmoe.training.finetune.network import Machine, answer
+from napari_segmoe.training.finetune.pseudo_labels import PseudoTeaching
 from napari_segmoe.training.finetune.replay import Kept, KeptView, stack_kept
 from napari_segmoe.training.finetune.settings import RoundSettings
 from napari_segmoe.training.finetune.targets import PartialBatch, stack_partial
@@ -80,6 +81,8 @@ class RoundTrainer:
     ----------
     batch_size : int
         Samples of a step; fewer after memory ran out.
+    pseudo : PseudoTeaching or None
+        What unlabelled tissue teaches beside corrections and replay.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class RoundTrainer:
         self.average = WeightAverage(self.model, decay=settings.ema_decay)
         self._base = [value.detach().clone() for value in self.model.parameters()]
         self.optimizer = _make_optimizer(self.model, settings)
+        self.pseudo: PseudoTeaching | None = None
 
     def take(self) -> Losses:
         """Take one step and return its losses.
@@ -122,6 +126,8 @@ class RoundTrainer:
                 " published. Lower learning_rate, or look at the newest corrections."
             )
         self.optimizer.step()
+        if self.pseudo is not None and self.pseudo.is_on:
+            self.pseudo.step_objectives()
         self._pull()
         self.average.update(self.model)
         self.step += 1
@@ -136,6 +142,7 @@ class RoundTrainer:
             "average": self.average.average.state_dict(),
             "average_steps": self.average.steps,
             "optimizer": self.optimizer.state_dict(),
+            "pseudo": None if self.pseudo is None else self.pseudo.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -145,6 +152,8 @@ class RoundTrainer:
         self.average.average.load_state_dict(state["average"])
         self.average.steps = state["average_steps"]
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.pseudo is not None and state.get("pseudo") is not None:
+            self.pseudo.load_state_dict(state["pseudo"])
 
     def _losses(self) -> dict[str, Tensor]:
         batch = self._corrections().to(self.machine.device)
@@ -166,8 +175,12 @@ class RoundTrainer:
         if classes is not None:
             parts["object_class"] = classes
             total = total + self.lessons.weights.object_class * classes
-        replay = parts["replay"] + kept_classes
-        return {"loss": total + self.settings.replay_weight * replay, **parts}
+        total = total + self.settings.replay_weight * (parts["replay"] + kept_classes)
+        if self.pseudo is not None and self.pseudo.is_on:
+            teacher = self.average.average
+            parts["pseudo"] = self.pseudo.loss(self.model, teacher, self.step)
+            total = total + parts["pseudo"]
+        return {"loss": total, **parts}
 
     def _class_losses(
         self, output: SegmentationOutput, batch: PartialBatch, kept: Kept

@@ -47,6 +47,7 @@ def estimate_round(
     weights: str | None,
     preset: str | None,
     minutes: float,
+    seconds_a_step: float | None = None,
 ) -> Estimate:
     """Estimate a learning round.
 
@@ -60,6 +61,8 @@ def estimate_round(
         Its size.
     minutes : float
         The longest it may take.
+    seconds_a_step : float or None
+        What a step took, with judging, in a round on this computer before.
     """
     settings = RoundSettings(preset=RoundPreset(preset or RoundPreset.NORMAL))
     size = _size_of(weights) if weights else None
@@ -71,6 +74,8 @@ def estimate_round(
     seconds = _SECONDS_TO_START
     seconds += steps * settings.batch_size * _SECONDS_A_SAMPLE * scale
     seconds += material.accepted * _SECONDS_TO_JUDGE * (1 + material.trainings)
+    if seconds_a_step is not None:
+        seconds = steps * seconds_a_step
     memory = _GB_TO_START + parameters * 4 * _COPIES / 1e9
     memory += settings.batch_size * _GB_A_SAMPLE * scale
     told = say_duration(min(seconds, minutes * 60))
@@ -81,7 +86,8 @@ def estimate_round(
         f"{material.trainings} x {STEPS[settings.preset]} steps of"
         f" {settings.batch_size} samples, and judging {material.accepted} objects.\n"
         f"It ends after {say_duration(minutes * 60)} at the latest, and waits while"
-        " you click.",
+        " you click."
+        + ("" if seconds_a_step is None else "\nThe pace is that of the last round."),
     )
 
 

@@ -98,6 +98,13 @@ class RunHistory:
         share = self.step / self.steps if self.steps else 0.0
         return self.epoch + min(share, 1.0)
 
+    @property
+    def seconds_a_step(self) -> float | None:
+        """What a step took in all, where the run is done and says so."""
+        seconds = _number((self.ending or {}).get("seconds"))
+        steps = self.steps * max(self.epoch, 1)
+        return seconds / steps if seconds and steps else None
+
     def seconds_left(self, clock: Callable[[], float] = time.monotonic) -> float | None:
         """Return how long it goes on at the pace seen here; None: not known yet."""
         now, at = clock(), self.position

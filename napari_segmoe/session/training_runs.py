@@ -106,6 +106,13 @@ class TrainingRuns:
         """The folder of the open project, or None."""
         return self.models.project
 
+    @property
+    def seconds_a_step(self) -> float | None:
+        """What a step of the newest whole round took, with judging; or None."""
+        rounds = sorted((one for one in self.runs if one.is_round), key=_by_name)
+        paces = (one.history.seconds_a_step for one in reversed(rounds))
+        return next((one for one in paces if one is not None), None)
+
     def use(self, version: Version) -> None:
         """Make a version the project's, and the session's from the next click on."""
         self.models.use(version)
@@ -367,6 +374,10 @@ class TrainingRuns:
         """Let trainers wait while somebody works here."""
         for run in self.active:
             run.pause()
+
+
+def _by_name(run: TrainingRun) -> str:
+    return run.name
 
 
 def _fresh_folder(values: Mapping[str, Any]) -> Path:

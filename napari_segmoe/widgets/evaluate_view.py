@@ -195,7 +195,7 @@ class EvaluateView(QWidget):
             button.clicked.connect(lambda _, one=subject: self.choose_subject(one))
         self._start.clicked.connect(self._on_start_clicked)
         self._cancel.clicked.connect(self._session.evaluating.cancel)
-        self._overlay.toggled.connect(self._agreement.want)
+        self._overlay.toggled.connect(self._on_overlay_toggled)
         self.folder_form.edited.connect(self._show_button)
         # session and viewer -> view
         self._session.evaluating.changed.connect(self._on_changed)
@@ -204,6 +204,10 @@ class EvaluateView(QWidget):
             self._viewer.layers.events.removed,
         ):
             signal.connect(self._on_layers_changed)
+
+    def _on_overlay_toggled(self, wanted: bool) -> None:
+        self._agreement.want(wanted)
+        self._on_changed()
 
     def _on_layers_changed(self, _: object = None) -> None:
         chosen = self._truth.currentData()

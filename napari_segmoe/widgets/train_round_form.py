@@ -64,6 +64,7 @@ class RoundForm(QWidget):
         # session -> view
         session.training_runs.models.changed.connect(self._on_versions_changed)
         session.training_runs.material.changed.connect(self._on_edited)
+        session.training_runs.runs_changed.connect(self._on_edited)
         session.model_changed.connect(self._on_versions_changed)
         self._on_versions_changed()
 
@@ -143,6 +144,7 @@ class RoundForm(QWidget):
             weights=self._weights.currentData(),
             preset=request.preset,
             minutes=float(self._minutes.value()),
+            seconds_a_step=self._session.training_runs.seconds_a_step,
         )
         self._estimate.setText(estimate.text)
         self._estimate.setToolTip(estimate.details)

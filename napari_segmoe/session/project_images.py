@@ -3,20 +3,24 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
+from PIL import Image
 
 from napari_segmoe.data.dicom_patient import read_patient_key
 from napari_segmoe.data.slides.fingerprint import fingerprint
 from napari_segmoe.data.slides.region import SlideRegion
 from napari_segmoe.errors import ProjectConflictError
 from napari_segmoe.project.importing import hide_group
-from napari_segmoe.project.local_files import note_paths
+from napari_segmoe.project.local_files import note_paths, read_paths
 from napari_segmoe.project.records import ImageRecord, RegionPlace
 from napari_segmoe.project.store import ProjectStore
 from napari_segmoe.session.image import SessionImage
 
+COPIES = "images"  # folder of a project
 _LENGTH = 32
+_MOST_COPIED_PX = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,15 @@ class ImageIdentity:
     path: Path | None = None
 
 
-def identify(image: SessionImage) -> ImageIdentity:
-    """Return what an image is known by; reads little of its file."""
+def identify(image: SessionImage, *, copies: Path) -> ImageIdentity:
+    """Return what an image is known by; reads little of its file.
+
+    Parameters
+    ----------
+    image : SessionImage
+    copies : Path
+        Folder of the project for pixels that have no file: rounds learn from them too.
+    """
     if isinstance(image.pixels, SlideRegion):
         region = image.pixels
         place = RegionPlace(origin_yx=region.origin_yx, step_yx=region.step_yx)
@@ -54,9 +65,43 @@ def identify(image: SessionImage) -> ImageIdentity:
         try:
             mark = fingerprint(image.path)
         except OSError:  # it was moved while it is shown
-            return ImageIdentity(pixel_fingerprint(image), image.shape)
+            return _identify_pixels(image, copies)
         return ImageIdentity(mark, image.shape, image.frame, path=image.path)
-    return ImageIdentity(pixel_fingerprint(image), image.shape)
+    return _identify_pixels(image, copies)
+
+
+def find_copies(store: ProjectStore) -> None:
+    """Note where the project's own copies lie, after it was moved.
+
+    Raises
+    ------
+    ProjectError
+        If `local.json` cannot be written.
+    """
+    found = {path.stem: path for path in (store.path / COPIES).glob("[0-9a-f]*.png")}
+    known = read_paths(store.path)
+    gone = {mark: p for mark, p in found.items() if known.get(mark) != p.resolve()}
+    if gone:
+        note_paths(store.path, gone)
+
+
+def _identify_pixels(image: SessionImage, copies: Path) -> ImageIdentity:
+    """Keep pixels without a file as one, named after its own content."""
+    pixels = image.pixels
+    is_plain = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8
+    if not is_plain or pixels.shape[0] * pixels.shape[1] > _MOST_COPIED_PX:
+        return ImageIdentity(pixel_fingerprint(image), image.shape)
+    partial = copies / f".{uuid4().hex}.png"
+    try:
+        copies.mkdir(exist_ok=True)
+        Image.fromarray(np.asarray(pixels)).save(partial, compress_level=1)
+        mark = fingerprint(partial)
+        path = copies / f"{mark}.png"
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        return ImageIdentity(pixel_fingerprint(image), image.shape)
+    return ImageIdentity(mark, image.shape, path=path)
 
 
 def pixel_fingerprint(image: SessionImage) -> str:

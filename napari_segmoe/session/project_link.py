@@ -23,6 +23,7 @@ from napari_segmoe.session.project_classes import (
     agree_on_classes,
     stored_table,
 )
+from napari_segmoe.session.project_images import find_copies
 from napari_segmoe.session.project_notes import notes_on_opening
 from napari_segmoe.session.project_recorder import StepRecorder
 from napari_segmoe.session.project_restoring import add_regions, restore, take_in
@@ -212,9 +213,8 @@ class ProjectLink:
         try:
             if workspace.image.region is None:
                 self._recorder.require_name(workspace.image)
-            name = self._recorder.find_name(workspace.image)
             is_own = bool(self._recorder.waiting_of(workspace))
-            if name is not None and not is_own and self._recorder.has_news(name):
+            if not is_own and self._recorder.has_news(workspace.image):
                 self._bring(workspace)
         except ProjectError as error:
             self._session.report(error)
@@ -305,6 +305,7 @@ class ProjectLink:
             raise
 
     def _begin(self, store: ProjectStore) -> None:
+        find_copies(store)
         marks = read_marks(store.path)
         recorder = StepRecorder(store)
         recorder.annotator = read_annotator(store.path)
@@ -336,7 +337,7 @@ class ProjectLink:
         version = self._session.next_label_version()
         step = take_in(store, name, workspace, label_version=version)
         if name is not None:
-            recorder.note_seen(name)
+            recorder.note_seen(workspace.image)
         if step is not None:
             self._after(recorder.record(step))
 
@@ -345,7 +346,7 @@ class ProjectLink:
         name = recorder.find_name(workspace.image)
         if name is not None:
             version = self._session.next_label_version()
-            recorder.note_seen(name)
+            recorder.note_seen(workspace.image)
             if store.classes() != class_records(self._session.snapshot.classes):
                 adopt_classes(self._session, stored_table(store))
             restore(store, name, workspace, label_version=version)

@@ -11,6 +11,7 @@ from napari_segmoe.project.records import (
 from napari_segmoe.project.store import DATABASE, ProjectStore
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.project_images import (
+    COPIES,
     ImageIdentity,
     add_record,
     find_record,
@@ -39,7 +40,7 @@ class StepRecorder:
         self._store = store
         self._waiting: list[UnsavedStep] = []
         self._names: dict[str, str] = {}  # of images in the project, by session key
-        self._seen: dict[str, int] = {}  # newest event known, by name
+        self._seen: dict[str, int] = {}  # newest event known, by session key
         self._identities: dict[str, ImageIdentity] = {}  # by session key
         self.annotator: str | None = None
         store.set_patience(_PATIENCE_S)
@@ -107,17 +108,19 @@ class StepRecorder:
             identity = self._identity(image)
             record = add_record(self._store, image, identity, annotator=self.annotator)
             name = self._names[image.key] = record.name
-            self.note_seen(name)
+            self.note_seen(image)
         return name
 
-    def note_seen(self, name: str) -> None:
+    def note_seen(self, image: SessionImage) -> None:
         """Take note that all events of an image are known."""
-        self._seen[name] = self._store.last_number(name)
+        self._seen[image.key] = self._store.last_number(self._names[image.key])
 
-    def has_news(self, name: str) -> bool:
+    def has_news(self, image: SessionImage) -> bool:
         """Whether somebody else has changed an image, or it was not read yet."""
+        name = self.find_name(image)
         with clear_errors(self._store.path / DATABASE):
-            return self._store.last_number(name) > self._seen.get(name, 0)
+            number = self._store.last_number(name) if name is not None else 0
+        return number > self._seen.get(image.key, 0)
 
     def waiting_of(self, workspace: Workspace) -> tuple[UnsavedStep, ...]:
         """Return the steps of an image that wait."""
@@ -134,7 +137,8 @@ class StepRecorder:
         name, steps = self.find_name(workspace.image), self.waiting_of(workspace)
         if name is None or not steps:
             return self.flush()
-        moved = rebase_steps(self._store, name, steps, seen=self._seen.get(name, 0))
+        seen = self._seen.get(workspace.image.key, 0)
+        moved = rebase_steps(self._store, name, steps, seen=seen)
         if moved is None:
             return ProjectConflictError(
                 f"Another window has changed the same objects of {name}. Show what is"
@@ -142,14 +146,14 @@ class StepRecorder:
             )
         self.drop(workspace)
         self._waiting.extend(moved)
-        self.note_seen(name)
+        self.note_seen(workspace.image)
         return self.flush()
 
     def _store_step(self, step: UnsavedStep) -> None:
         name = seen = None
         if step.workspace is not None:
             name = self.require_name(step.workspace.image)
-            seen = self._seen.get(name, 0)
+            seen = self._seen.get(step.workspace.image.key, 0)
         event = self._store.append(
             step.kind,
             step.change,
@@ -158,12 +162,14 @@ class StepRecorder:
             annotator=self.annotator,
             seen=seen,
         )
-        if name is not None:
-            self._seen[name] = event.number
+        if step.workspace is not None:
+            self._seen[step.workspace.image.key] = event.number
 
     def _identity(self, image: SessionImage) -> ImageIdentity:
         if image.key not in self._identities:
-            self._identities[image.key] = identify(image)
+            self._identities[image.key] = identify(
+                image, copies=self._store.path / COPIES
+            )
         return self._identities[image.key]
 
     def _note_place(self, record: ImageRecord, path: Path | None) -> None:

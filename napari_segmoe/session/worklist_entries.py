@@ -9,6 +9,7 @@ from napari_segmoe.data.slides.opening import is_slide
 from napari_segmoe.errors import ImageReadError
 from napari_segmoe.project.local_files import read_paths
 from napari_segmoe.project.store import ProjectStore
+from napari_segmoe.session.project_images import COPIES
 
 IMAGE_SUFFIXES = frozenset(
     (".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".jp2")
@@ -100,12 +101,14 @@ def make_entry(path: Path) -> WorklistEntry:
 
 def stored_entries(store: ProjectStore) -> Mapping[str, WorklistEntry]:
     """Return the files whose images a project has, by fingerprint, oldest first."""
+    copies = (store.path / COPIES).resolve()
     paths, found = read_paths(store.path), dict[str, WorklistEntry]()
     for record in store.images():
         key, path = record.fingerprint, paths.get(record.fingerprint)
         known = found.get(key)
         if known is None:
-            title = _title(path) if path is not None else record.name
+            is_ours = path is None or path.parent == copies
+            title = record.name if is_ours or path is None else _title(path)
             is_region = record.region is not None
             known = WorklistEntry(key, title, path, is_slide=is_region)
         found[key] = replace(known, images=(*known.images, record.name))

@@ -114,5 +114,5 @@ def file_of(image: Image) -> Path | None:
 def _name_of(image: Image, path: Path | None) -> str:
     """Return a name that the same file has again; of pixels without one, a layer's."""
     if path is None:
-        return str(id(image))
+        return str(image.unique_id)
     return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from napari_segmoe.data.slides.fingerprint import fingerprint
 from napari_segmoe.errors import ProjectError
 from napari_segmoe.project.local_files import read_paths
 from napari_segmoe.project.open_marks import leave_mark, read_marks
@@ -278,3 +279,34 @@ def test_without_a_project_nothing_is_written(tmp_path, scans):
     session.undo()
     assert not session.project.is_open
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_pixels_without_a_file_are_kept_in_the_project_and_known_again(
+    project, tmp_path
+):
+    session = open_project(project)
+    session.choose_image(make_image("an array"))
+    commit_at(session, 12, 12)
+    (row,) = session.worklist.rows
+    assert (row.title, row.is_missing) == ("image-0001", False)
+    (record,) = session.project.store.images()
+    copy = read_paths(project)[record.fingerprint]
+    assert copy.parent.parent == project.resolve()
+    assert fingerprint(copy) == record.fingerprint  # as a learning round asks
+    session.close()
+    moved = tmp_path / "moved.segmoe"
+    project.rename(moved)
+    again = open_project(moved)
+    again.choose_image(make_image("the same array"))
+    assert len(again.annotation.records) == 1
+    choose(again, read_paths(moved)[record.fingerprint])
+    assert len(again.annotation.records) == 1
+    assert [row.is_missing for row in again.worklist.rows] == [False]
+
+
+def test_frames_of_one_file_are_images_of_their_own(project, scans):
+    session = open_project(project)
+    for frame in (0, 4):
+        session.choose_image(make_image(f"frame {frame}", path=scans[0], frame=frame))
+        commit_at(session, 12, 12)
+    assert [one.frame for one in session.project.store.images()] == [0, 4]

@@ -69,7 +69,7 @@ class Pictures:
             region = SlideRegion(path, place.origin_yx, place.step_yx, record.shape)
             return region.read(box)
         if self._last is None or self._last[0] != record.name:
-            pixels = read_image(path).pixels
+            pixels = read_image(path, frame=record.frame).pixels
             if pixels.shape[:2] != record.shape:
                 self.missing[record.name] = (
                     f"{record.name} is left out: its file is {pixels.shape[0]} x"

@@ -11,6 +11,7 @@ from napari_segmoe.training.finetune.round import run_round
 from napari_segmoe.training.finetune.settings import make_settings
 
 _PSEUDO_WEIGHT = 0.3
+_LOOK_EVERY = 4  # steps; pseudo-labels may begin at the first look
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,9 @@ class RoundPlan:
     """
 
     weights: str
-    steps: int = 20
+    steps: int = 12
     batch_size: int = 8
-    learning_rate: float = 3e-4
+    learning_rate: float = 5e-4
     encoder_rate_factor: float = 0.3
     pseudo_labels: bool = False
     base_data: Path | None = None
@@ -74,6 +75,7 @@ def run_one(project: Path, plan: RoundPlan, *, seed: int) -> Outcome:
     values: dict[str, Any] = {
         "steps": plan.steps,
         "batch_size": plan.batch_size,
+        "validate_every": _LOOK_EVERY,
         "learning_rate": plan.learning_rate,
         "encoder_rate_factor": plan.encoder_rate_factor,
         "device": "cpu",

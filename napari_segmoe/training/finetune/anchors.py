@@ -13,7 +13,7 @@ from napari_segmoe.types import Modality
 
 _SPACINGS_UM = (0.25, 2.0)
 _KINDS = ("benign", "malignant", "normal")
-_PHANTOM_SHAPE = (256, 342)
+_PHANTOM_RATIO = 4 / 3
 _BLOCK_STEP = 128
 
 
@@ -51,7 +51,8 @@ def _sections(card: WeightsCard, count: int, seed: int) -> list[Tensor]:
 
 
 def _scan(input_px: int, seed: int) -> Tensor:
-    found = make_breast_phantom(seed, size=_PHANTOM_SHAPE, kind=_KINDS[seed % 3])
+    size = (input_px, round(input_px * _PHANTOM_RATIO))
+    found = make_breast_phantom(seed, size=size, kind=_KINDS[seed % 3])
     height, width = found.image.shape
     square = np.zeros((width, width), np.uint8)
     top = (width - height) // 2

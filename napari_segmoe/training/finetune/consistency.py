@@ -22,6 +22,7 @@ from napari_segmoe.training.finetune.probes import Probe, ProbeAnswer
 LEAST_AGREEMENT = 0.62
 LARGEST_SHIFT_PX = 4.0
 LARGEST_SPREAD_PX = 10.0
+_UNRELATED = 0.45  # agreement below it is contradiction
 _SEARCH_PX = 24
 _RING_PX = 7
 _SWAP_MARGIN = 0.2
@@ -99,21 +100,7 @@ def check_consistency(
         (_class_agreement(probes, found) for found in answers),
         key=lambda found: found.confirmed,
     )
-    reasons = []
-    if agreement < LEAST_AGREEMENT:
-        reasons.append(
-            "The corrections contradict what these weights see: only"
-            f" {agreement:.0%} of pixel pairs agree (at least {LEAST_AGREEMENT:.0%} are"
-            " needed). Objects and background may be exchanged; for another kind of"
-            " object train weights of its own."
-        )
-    elif shift > LARGEST_SHIFT_PX or spread > LARGEST_SPREAD_PX:
-        reasons.append(
-            f"The outlines lie beside what they outline: all by {shift:.1f} network"
-            f" pixels (at most {LARGEST_SHIFT_PX:g}), each by {spread:.1f} (at most"
-            f" {LARGEST_SPREAD_PX:g}). Masks and images may be shifted against each"
-            " other."
-        )
+    reasons = _mask_reasons(agreement, shift, spread)
     if classes.is_swapped:
         reasons.append(
             f"The classes look exchanged: the weights confirm {classes.confirmed} of"
@@ -131,6 +118,25 @@ def check_consistency(
         class_objects=count,
         reasons=tuple(reasons),
     )
+
+
+def _mask_reasons(agreement: float, shift: float, spread: float) -> list[str]:
+    is_shifted = shift > LARGEST_SHIFT_PX or spread > LARGEST_SPREAD_PX
+    if is_shifted and agreement >= _UNRELATED:
+        return [
+            f"The outlines lie beside what they outline: all by {shift:.1f} network"
+            f" pixels (at most {LARGEST_SHIFT_PX:g}), each by {spread:.1f} (at most"
+            f" {LARGEST_SPREAD_PX:g}). Masks and images may be shifted against each"
+            " other."
+        ]
+    if agreement < LEAST_AGREEMENT:
+        return [
+            "The corrections contradict what these weights see: only"
+            f" {agreement:.0%} of pixel pairs agree (at least {LEAST_AGREEMENT:.0%} are"
+            " needed). Objects and background may be exchanged; for another kind of"
+            " object train weights of its own."
+        ]
+    return []
 
 
 def mean_agreement(

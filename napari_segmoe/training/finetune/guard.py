@@ -18,8 +18,11 @@ from napari_segmoe.training.finetune.settings import RoundSettings
 
 _RESAMPLES = 2000
 _SURE = 1.1  # a score whose probability is 0.75
+_SPECK = 0.02  # of a view
 _CLICK_LOSS = 0.01
 _CLASS_LOSS = 0.05
+_SURELY_WORSE = 0.9  # chance that a loss of these is one
+_IN_ANY_CASE = 0.1
 LEAST_PLACES = 3
 
 
@@ -110,7 +113,7 @@ def decide(
     class_gains = (
         learns_classes
         and figures.get("gain", -1.0) >= -settings.old_domain_loss / 2
-        and _is_gain(figures, "accuracy_gain", "accuracy_worse_chance", settings)
+        and _is_gain(figures, "accuracy_gain", "accuracy_gain_worse_chance", settings)
     )
     if len(compared.places) < LEAST_PLACES:
         objections.insert(0, "Too few images to judge by.")
@@ -153,8 +156,6 @@ def compare(compared: Comparison, settings: RoundSettings) -> dict[str, float]:
         )
     if "gain" in figures:
         figures["worse_chance"] = figures.pop("gain_worse_chance")
-    if "accuracy_gain_worse_chance" in figures:
-        figures["accuracy_worse_chance"] = figures.pop("accuracy_gain_worse_chance")
     return figures
 
 
@@ -241,12 +242,12 @@ def _objections(
             f"Old images lose {figures['old_domain_loss']:.3f} Dice (at most"
             f" {settings.old_domain_loss:g})."
         )
-    if figures.get("click_gain", 0.0) < -_CLICK_LOSS:
+    if _is_loss(figures, "click_gain", _CLICK_LOSS):
         found.append(
             f"The first click gets worse: IoU {figures['old_click_iou']:.3f} ->"
             f" {figures['click_iou']:.3f}."
         )
-    if learns_classes and figures.get("accuracy_gain", 0.0) < -_CLASS_LOSS:
+    if learns_classes and _is_loss(figures, "accuracy_gain", _CLASS_LOSS):
         found.append(
             f"Classes get worse: {figures['old_accuracy']:.0%} ->"
             f" {figures['accuracy']:.0%} right."
@@ -254,16 +255,24 @@ def _objections(
     return found
 
 
+def _is_loss(figures: Mapping[str, float], gain: str, least: float) -> bool:
+    """Return whether a figure falls: beyond noise, or far in any case."""
+    fallen = -figures.get(gain, 0.0)
+    chance = figures.get(f"{gain}_worse_chance")
+    is_sure = chance is not None and chance >= _SURELY_WORSE
+    return fallen > _IN_ANY_CASE or (fallen > least and is_sure)
+
+
 @torch.no_grad()
 def agreement_loss(
     model: nn.Module, views: Sequence[KeptView], machine: Machine
 ) -> float:
-    """Return 1 - Dice of a network's masks against the base network's.
+    """Return 1 - Dice of a network's masks against the base network's, mean over views.
 
-    Over the pixels that the base network is sure of, all views together: an edge that
-    moves by a pixel within its doubt is no loss.
+    Over the pixels that the base network is sure of: an edge that moves by a pixel
+    within its doubt is no loss, nor a speck where it marks nothing.
     """
-    both = sizes = 0.0
+    losses: list[float] = []
     for first in range(0, len(views), machine.batch):
         chosen = views[first : first + machine.batch]
         images, prompts, counted, kept = stack_kept(chosen, [(0, False)] * len(chosen))
@@ -275,6 +284,8 @@ def agreement_loss(
         counts = (wanted.abs() > _SURE) & (counted > 0)
         marked = (output.foreground.float().cpu() > 0) & counts
         known = (wanted > 0) & counts
-        both += float((marked & known).sum())
-        sizes += float(marked.sum() + known.sum())
-    return 1 - 2 * both / sizes if sizes else 0.0
+        apart = (marked ^ known).sum(dim=(1, 2, 3)).float()
+        sizes = (marked.sum(dim=(1, 2, 3)) + known.sum(dim=(1, 2, 3))).float()
+        speck = _SPECK * counts[0].numel()
+        losses += (apart / (sizes + speck)).tolist()
+    return float(np.mean(losses)) if losses else 0.0

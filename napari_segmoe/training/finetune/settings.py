@@ -19,7 +19,7 @@ class RoundPreset(StrEnum):
     NORMAL = "normal"
 
 
-STEPS: Mapping[RoundPreset, int] = {RoundPreset.QUICK: 12, RoundPreset.NORMAL: 20}
+STEPS: Mapping[RoundPreset, int] = {RoundPreset.QUICK: 8, RoundPreset.NORMAL: 12}
 
 
 class RoundSettings(BaseModel):
@@ -38,7 +38,7 @@ class RoundSettings(BaseModel):
     batch_size: int = Field(
         8, ge=2, description="Samples of a step; half of them are replay."
     )
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: float = Field(5e-4, gt=0)
     encoder_rate_factor: float = Field(
         0.3, ge=0, description="Encoder's learning rate over that of the rest."
     )
@@ -46,7 +46,10 @@ class RoundSettings(BaseModel):
     ema_decay: float = Field(0.99, ge=0, lt=1)
     clip_norm: float = Field(1.0, gt=0)
     pull: float = Field(
-        1e-2, ge=0, description="Weight of the pull towards the base weights (L2-SP)."
+        1e-2,
+        ge=0,
+        lt=1,
+        description="Share of the way back to the start at each step (L2-SP).",
     )
     replay_weight: float = Field(
         1.0, ge=0, description="Loss of replay over that of corrections."
@@ -54,7 +57,7 @@ class RoundSettings(BaseModel):
     prompt_share: float = Field(
         0.5, ge=0, le=1, description="Share of samples that carry a click."
     )
-    validate_every: int = Field(10, ge=1, description="Steps between two looks.")
+    validate_every: int = Field(4, ge=1, description="Steps between two looks.")
     patience: int = Field(
         3, ge=1, description="Looks without gain before a training stops."
     )

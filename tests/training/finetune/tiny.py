@@ -1,5 +1,8 @@
 """A tiny network that marks what is bright, and projects of bright discs."""
 
+import sqlite3
+from contextlib import closing
+
 import imageio.v3 as iio
 import numpy as np
 import torch
@@ -20,6 +23,7 @@ from napari_segmoe.project.store import ProjectStore
 INPUT_PX = 64
 SHAPE = (72, 80)
 CLASSES = ("small", "large")
+SALT = "0123456789abcdef" * 2
 
 
 class TinyNetwork(SegmentationNetwork):
@@ -35,9 +39,7 @@ class TinyNetwork(SegmentationNetwork):
         self.depth = nn.Conv2d(8, 1, 1)
         self.attach_prompt_stem()
         if object_classes:
-            self.attach_region_head(
-                (8,), embedding_channels=0, classes=object_classes
-            )
+            self.attach_region_head((8,), embedding_channels=0, classes=object_classes)
 
     def encode(self, image, prompts=None):
         padded, addition = self.prepare(image, prompts)
@@ -120,7 +122,11 @@ def make_project(path, *, images=6, change=None, is_finished=False, **painted):
     """
     folder = path.with_suffix("") / "images"
     folder.mkdir(parents=True, exist_ok=True)
-    with ProjectStore.create(path) as store:
+    ProjectStore.create(path).close()
+    with closing(sqlite3.connect(path / "project.db")) as database, database:
+        # folds depend on it: the same in every test
+        database.execute("UPDATE settings SET value = ? WHERE name = 'salt'", (SALT,))
+    with ProjectStore.open(path) as store:
         for number in range(images):
             add_image(
                 store,

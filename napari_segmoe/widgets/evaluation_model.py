@@ -4,10 +4,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
+from qtpy.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    Qt,
+)
 
 from napari_segmoe.session.evaluation_table import AGAINST, FIGURES, EvaluationTable
 
+Index = QModelIndex | QPersistentModelIndex
 SORT_ROLE = Qt.ItemDataRole.UserRole
 _TITLES = {"name": "Image", "objects": "True", "objects_found": "Found", **FIGURES}
 _TIPS = {
@@ -38,11 +45,11 @@ class EvaluationModel(QAbstractTableModel):
         self.columns = table.columns if table is not None else ()
         self.endResetModel()
 
-    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+    def rowCount(self, parent: Index | None = None) -> int:  # noqa: N802
         """Return the number of images."""
         return 0 if parent is not None and parent.isValid() else len(self.rows)
 
-    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+    def columnCount(self, parent: Index | None = None) -> int:  # noqa: N802
         """Return the number of figures, and one for the name."""
         return 0 if parent is not None and parent.isValid() else len(self.columns)
 
@@ -65,7 +72,7 @@ class EvaluationModel(QAbstractTableModel):
             return _TIPS.get(plain, title) + other
         return None
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return a cell: its words, or what it is sorted by."""
         value = self.rows[index.row()].get(self.columns[index.column()])
         if role == Qt.ItemDataRole.DisplayRole:

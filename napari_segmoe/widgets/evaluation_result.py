@@ -89,18 +89,13 @@ class EvaluationResult(QWidget):
         # session -> view
         session.evaluating.changed.connect(self._on_changed)
         self._shown: EvaluationTable | None = None
+        self._texts: dict[str, str] = {}
         self._on_changed()
 
     @property
     def figure_texts(self) -> dict[str, str]:
         """What is said of each figure."""
-        texts = {}
-        for row in range(self._grid.rowCount()):
-            items = [self._grid.itemAtPosition(row, column) for column in (0, 1)]
-            parts = [one.widget().text() for one in items if one is not None]
-            if len(parts) == 2:
-                texts[parts[0]] = parts[1]
-        return texts
+        return dict(self._texts)
 
     @property
     def names(self) -> list[str]:
@@ -152,6 +147,7 @@ class EvaluationResult(QWidget):
         lines = [("", *table.names, "difference", "")] if table.against else []
         lines += [(FIGURES[name], *_cells(table, name)) for name in table.shown]
         lines += [(name, words, "", "", "") for name, words in table.classes]
+        self._texts = {name: words for name, words, *_ in lines if name}
         for row, (name, *cells) in enumerate(lines):
             self._grid.addWidget(QLabel(name), row, 0)
             for column, text in enumerate(cells, start=1):

@@ -141,8 +141,8 @@ class TrainView(QWidget):
         for part in (self.material, self.round_form, self.recipe_form, self._train):
             layout.addWidget(part)
         layout.addLayout(make_row(self._stop, self._kill, self._resume))
-        for part in (self._state, self._bar, self._guard, self.curves):
-            layout.addWidget(part)
+        for line in (self._state, self._bar, self._guard, self.curves):
+            layout.addWidget(line)
         layout.addWidget(self._versions_title)
         layout.addWidget(self.versions)
         layout.addWidget(_make_title("Runs"))

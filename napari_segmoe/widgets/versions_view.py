@@ -37,6 +37,7 @@ class VersionsView(QWidget):
         self._grid.setVerticalSpacing(5)
         self._grid.setColumnStretch(2, 1)
         self.buttons: dict[int, QPushButton] = {}
+        self._words: list[QLabel] = []
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -48,13 +49,12 @@ class VersionsView(QWidget):
     @property
     def texts(self) -> list[str]:
         """What is said of each version, the newest first."""
-        items = (self._grid.itemAtPosition(row, 1) for row in range(len(self.buttons)))
-        return [item.widget().text() for item in items if item is not None]
+        return [one.text() for one in reversed(self._words)]
 
     def _on_versions_changed(self) -> None:
         versions = self._session.training_runs.versions
         clear_rows(self._grid)
-        self.buttons = {}
+        self.buttons, self._words = {}, []
         shown = _common_range(versions)
         for row, version in enumerate(reversed(versions)):
             self._add_row(row, version, shown, is_first=version is versions[0])
@@ -81,6 +81,7 @@ class VersionsView(QWidget):
         for column, part in enumerate((name, words, bar, button)):
             self._grid.addWidget(part, row, column)
         self.buttons[version.number] = button
+        self._words.insert(0, words)
 
     def _make_button(self, version: Version, *, is_first: bool) -> QPushButton:
         act = self._on_use_clicked

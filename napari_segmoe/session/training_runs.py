@@ -345,7 +345,10 @@ class TrainingRuns:
             if not run.state.is_active:
                 del self._awaited[log]
                 self.select(None)
-                self._session.report(TrainingError(f"The round: {run.reason}"))
+                if run.state is RunState.KILLED:
+                    self._session.notified.emit("The round was ended before it began.")
+                else:
+                    self._session.report(TrainingError(f"The round: {run.reason}"))
                 log.unlink(missing_ok=True)
                 self.look_around()
                 self.runs_changed.emit()

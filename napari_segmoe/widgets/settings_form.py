@@ -126,9 +126,9 @@ class SettingsForm:
         return yaml.safe_load(text) if text else None
 
 
-def make_form_layout(parent: QWidget) -> QFormLayout:
+def make_form_layout(parent: QWidget | None) -> QFormLayout:
     """Return an empty form that fits a narrow dock."""
-    layout = QFormLayout(parent)
+    layout = QFormLayout() if parent is None else QFormLayout(parent)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setHorizontalSpacing(10)
     layout.setVerticalSpacing(6)

@@ -6,7 +6,6 @@ from typing import Any
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -21,7 +20,7 @@ from napari_segmoe.session.run_list import default_runs_folder
 from napari_segmoe.training.config import RecipeName, TrainingConfig
 from napari_segmoe.widgets.collapsible import make_collapsible
 from napari_segmoe.widgets.heatmap_row import make_small_text
-from napari_segmoe.widgets.settings_form import SettingsForm
+from napari_segmoe.widgets.settings_form import SettingsForm, make_form_layout
 
 _SUITED = {  # the recipe of each paper's network
     "decoder_interaction": RecipeName.MULTITASK,
@@ -32,8 +31,7 @@ USUAL = ("recipe", "epochs", "input_px", "batch_size")
 _OWN = ("data", "out", "model", "start_from")  # rows of this form
 BROWSE_PX = 30
 TAKES = (
-    "Runs with one thread in the background, under {place}. How long it takes is said"
-    " after its first steps."
+    "One thread, in the background. How long it takes is said after its first steps."
 )
 
 
@@ -62,13 +60,10 @@ class RecipeForm(QWidget):
         self._start.addItem("Nothing (random)", "")
         for name, _ in list_weights():
             self._start.addItem(name.replace("_", " "), name)
-        self._form = QFormLayout()
-        self._form.setFieldGrowthPolicy(
-            QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-        )
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setHorizontalSpacing(10)
-        self._form.setVerticalSpacing(6)
+        self._out = QLineEdit()
+        self._out.setPlaceholderText("made for you")
+        self._out.setToolTip(f"By default in {default_runs_folder()}")
+        self._form = make_form_layout(None)
         data = QHBoxLayout()
         data.setSpacing(4)
         data.addWidget(self._data, 1)
@@ -76,13 +71,13 @@ class RecipeForm(QWidget):
         self._form.addRow(QLabel("Data folder"), data)
         self._form.addRow(QLabel("Network"), self._model)
         self._form.addRow(QLabel("Start from"), self._start)
+        self._form.addRow(QLabel("Run folder"), self._out)
         self.usual = SettingsForm(TrainingConfig, USUAL, layout=self._form)
         others = (one for one in TrainingConfig.model_fields if one not in USUAL + _OWN)
         self.others = SettingsForm(TrainingConfig, others)
         self._more = make_collapsible("More settings")
         self._more.addWidget(self.others.native)
-        self._note = make_small_text(TAKES.format(place="your own runs"))
-        self._note.setToolTip(str(default_runs_folder()))
+        self._note = make_small_text(TAKES)
         self._lay_out()
         self._browse.clicked.connect(self._on_browse_clicked)
         self._model.activated.connect(self._on_model_activated)
@@ -100,6 +95,8 @@ class RecipeForm(QWidget):
         values["model"] = self._model.currentData()
         if self._start.currentData():
             values["start_from"] = self._start.currentData()
+        if self._out.text().strip():
+            values["out"] = Path(self._out.text().strip())
         return values | self.usual.changed() | self.others.changed()
 
     @property

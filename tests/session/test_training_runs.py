@@ -30,6 +30,8 @@ from pathlib import Path
 words = sys.argv[1:]
 Path(os.environ["WORDS"]).write_text(json.dumps(words))
 mode = os.environ.get("MODE", "run")
+if mode == "slow":
+    time.sleep(60)
 if mode == "refuse":
     sys.exit("segmoe: Too few to judge a round: 1 accepted object in 1 place.")
 if words[0] == "train":
@@ -355,6 +357,16 @@ def test_a_round_that_is_refused_says_why_and_leaves_nothing(trainer, session):
     assert "Too few to judge a round" in str(session.failures[0])
     assert runs.runs == ()
     assert list((session.project.path / "runs").iterdir()) == []
+
+
+def test_a_round_that_is_killed_before_it_began_is_no_error(trainer, session):
+    trainer("slow")
+    runs = session.training_runs
+    run = runs.start_round()
+    runs.kill(run)
+    wait_for(runs, lambda: not runs.runs)
+    assert session.notes[-1] == "The round was ended before it began."
+    assert session.failures == []
 
 
 def test_only_the_newest_round_can_go_on(session):

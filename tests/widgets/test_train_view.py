@@ -319,6 +319,9 @@ def test_a_network_suggests_the_recipe_of_its_paper(show):
     assert form.usual.row("recipe").value == "two_stage"
     assert form.values["recipe"] == "two_stage"
     assert form.values["model"] == "utanet_lite"
+    assert "out" not in form.values
+    form._out.setText("runs/mine")
+    assert str(form.values["out"]) == "runs/mine"
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

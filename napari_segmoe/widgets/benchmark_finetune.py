@@ -27,6 +27,7 @@ CLICKS = 10
 QUIET_S = 2.6  # longer than a trainer waits after a click: each one finds it at work
 SCANS = 8
 START_S = 240.0
+MANY_STEPS = 500  # the round must outlast the clicks
 
 
 def measure_finetune(weights: str = "breast_ultrasound") -> dict[str, Any]:
@@ -43,7 +44,7 @@ def measure_finetune(weights: str = "breast_ultrasound") -> dict[str, Any]:
         ``idle_click_s`` and ``training_click_s`` (medians), ``click_ratio``,
         ``idle_p99_ms``, ``training_p99_ms`` (of the event loop while the user rests),
         ``clicking_p99_ms``, ``over_idle_ms`` (the later of the two less idle) and
-        ``steps``: what the round told meanwhile.
+        ``steps``: those that the round took meanwhile.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def measure_finetune(weights: str = "breast_ultrasound") -> dict[str, Any]:
         session = dock.session
         try:
             session.project.open(project)
-            return _measure(session, phantom.mask)
+            return _measure(session, phantom.mask, weights)
         finally:
             for run in session.training_runs.active:
                 session.training_runs.kill(run)
@@ -107,7 +108,7 @@ def make_project(folder: Path) -> Path:
     return path
 
 
-def _measure(session: Any, truth: NDArray[np.bool_]) -> dict[str, Any]:
+def _measure(session: Any, truth: NDArray[np.bool_], weights: str) -> dict[str, Any]:
     wait_until(lambda: session.model.is_loaded or session.model.has_failed)
     if not session.model.is_loaded:
         raise RuntimeError("The model was not loaded.")
@@ -118,8 +119,8 @@ def _measure(session: Any, truth: NDArray[np.bool_]) -> dict[str, Any]:
     wait_until(lambda: False, IDLE_MS / 1000)
     idle_ms = _p99(ticker)
     before_s = _click(session, truth, quiet_s=QUIET_S)
-    run = _start_round(session)
-    began = run().history.count
+    run = _start_round(session, weights)
+    began = len(run().history.step_losses.losses)
     ticker.take_gaps_ms()
     wait_until(lambda: False, 3 * IDLE_MS / 1000)
     training_ms = _p99(ticker)
@@ -136,16 +137,18 @@ def _measure(session: Any, truth: NDArray[np.bool_]) -> dict[str, Any]:
         "clicking_p99_ms": clicking_ms,
         "over_idle_ms": max(training_ms, clicking_ms) - idle_ms,
         "clicks": len(during_s),
-        "steps": run().history.count - began,
+        "steps": len(run().history.step_losses.losses) - began,
     }
 
 
-def _start_round(session: Any) -> Any:
+def _start_round(session: Any, weights: str) -> Any:
     """Start a round and wait until it trains; return a function that finds it."""
     from napari_segmoe.session.training_runs import RoundRequest
 
     runs = session.training_runs
-    runs.start_round(RoundRequest(minutes=10))
+    runs.start_round(
+        RoundRequest(weights=weights, minutes=10, settings={"steps": MANY_STEPS})
+    )
 
     def find() -> Any:
         runs.poll()
@@ -158,7 +161,7 @@ def _start_round(session: Any) -> Any:
 
 
 def _trains(run: Any) -> bool:
-    return run is not None and bool(run.history.steps_losses.losses)
+    return run is not None and bool(run.history.step_losses.losses)
 
 
 def _click(session: Any, truth: NDArray[np.bool_], *, quiet_s: float) -> list[float]:

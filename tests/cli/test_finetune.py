@@ -8,7 +8,7 @@ from napari_segmoe.cli import running
 from tests.training.finetune.tiny import make_project, save_tiny
 
 FAST = [
-    "--set", "steps=8", "--set", "batch_size=4", "--set", "learning_rate=0.02",
+    "--set", "steps=10", "--set", "batch_size=4", "--set", "learning_rate=0.02",
     "--set", "nice=0", "--set", "device=cpu", "--set", "precision=32-true",
     "--set", "old_domain_loss=1.0",
 ]  # fmt: skip

@@ -1,27 +1,27 @@
 """The course of a round: trainings one after another, and the guard at its end."""
 
 import time
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import nn
 
 from napari_segmoe.errors import TrainingError
 from napari_segmoe.project.hold_out import HoldOutMode
 from napari_segmoe.training.finetune.gathering import corrections, hardness_of
-from napari_segmoe.training.finetune.guard import (
-    LEAST_PLACES,
-    Comparison,
-    Decision,
-    Verdict,
-    agreement_loss,
-    decide,
+from napari_segmoe.training.finetune.guard import Verdict
+from napari_segmoe.training.finetune.judging import (
+    Ending,
+    Scores,
+    hopeless,
+    judge,
+    refuse,
+    tell_ending,
 )
 from napari_segmoe.training.finetune.network import Machine, choose_machine
 from napari_segmoe.training.finetune.new_card import card_of
-from napari_segmoe.training.finetune.old_data import old_dice
+from napari_segmoe.training.finetune.parts import Best, Part, parts_of
 from napari_segmoe.training.finetune.prelude import Plan, Prelude, describe, prepare
 from napari_segmoe.training.finetune.probes import (
     PlaceScores,
@@ -41,18 +41,8 @@ from napari_segmoe.types import Modality
 
 _FEWEST = 2
 Event = dict[str, Any]
-Scores = dict[str, PlaceScores]
 
 __all__ = ["Course", "Plan"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One training: which fold it leaves out, and whether it may be published."""
-
-    number: int
-    held: int | None
-    is_final: bool
 
 
 class Course:
@@ -69,7 +59,7 @@ class Course:
     def __init__(self, plan: Plan, settings: RoundSettings, folder: RunFolder) -> None:
         self.plan, self.settings, self.folder = plan, settings, folder
         self.control = RunControl(folder.path)
-        self.parts = _parts(plan)
+        self.parts = parts_of(plan.snapshot)
         self.machine: Machine = choose_machine(settings.device, settings.precision)
         state = folder.load_state() or {}
         self.part: int = state.get("part", 0)
@@ -85,24 +75,23 @@ class Course:
         self._paused = 0.0
         self._began = time.monotonic()
 
-    def events(self, ended: tuple[str, int | None] | None) -> Iterator[Event]:
+    def events(self, ended: Ending | None) -> Iterator[Event]:
         """Yield what happens until the guard has decided, or the round was stopped.
 
         Parameters
         ----------
-        ended : (str, int or None) or None
+        ended : Ending or None
             How the round ended already, as the project knows it.
         """
         self._forget_unsaved()
         if ended is not None:
-            yield {"event": "done", "epoch": len(self.parts), "decision": ended[0],
-                   "published": ended[1]}  # fmt: skip
+            yield from self._tell(ended)
             return
         prelude = prepare(self.plan, self.settings, self.machine)
         yield self._start(prelude)
         yield from _prelude_events(prelude)
         if prelude.consistency.reasons:
-            yield from self._end(prelude, _refused(prelude), None)
+            yield from self._end(prelude, refuse(prelude), None)
             return
         final = self._candidate(prelude)
         for part in self.parts[self.part :]:
@@ -113,12 +102,15 @@ class Course:
                 self.control.forget_stop()
                 yield {"event": "stopped", "epoch": self.part}
                 return
-            verdict = self._hopeless(prelude)
+            if len(self.scores) < len(self.parts) - 1:
+                continue
+            verdict = hopeless(prelude, self.scores, final, self.settings, self.machine)
             if verdict is not None:
                 yield from self._end(prelude, verdict, None)
                 return
         assert final is not None, "the last part leaves a network"
-        yield from self._end(prelude, self._judge(prelude, final), final)
+        verdict = judge(prelude, self.scores, final, self.settings, self.machine)
+        yield from self._end(prelude, verdict, final)
 
     def _start(self, prelude: Prelude) -> Event:
         return {
@@ -141,13 +133,11 @@ class Course:
 
     # -- training ---------------------------------------------------------------
 
-    def _train(
-        self, part: _Part, prelude: Prelude
-    ) -> Generator[Event, None, nn.Module]:
+    def _train(self, part: Part, prelude: Prelude) -> Generator[Event, None, nn.Module]:
         began = time.perf_counter()
         trainer = self._trainer(part, prelude)
         sums: dict[str, float] = {}
-        best = _Best(self.settings.patience)
+        best = Best(self.settings.patience)
         if self._training is not None and self._training["part"] == part.number:
             best.load_state_dict(self._training["best"])
         first = trainer.step
@@ -193,7 +183,7 @@ class Course:
         self._save(None, best)
         return model
 
-    def _trainer(self, part: _Part, prelude: Prelude) -> RoundTrainer:
+    def _trainer(self, part: Part, prelude: Prelude) -> RoundTrainer:
         hardness = hardness_of(prelude.gathered.probes, prelude.answers)
         learnt = corrections(prelude.gathered, part.held, hardness=hardness)
         if not learnt:
@@ -235,11 +225,11 @@ class Course:
             trainer.batch_size = self.batch = max(trainer.batch_size // 2, _FEWEST)
             note = f"Memory ran out; steps now take {self.batch} samples."
 
-    def _validates(self, part: _Part) -> bool:
+    def _validates(self, part: Part) -> bool:
         return self.plan.snapshot.mode is HoldOutMode.QUARANTINE and part.is_final
 
     def _looks(
-        self, part: _Part, trainer: RoundTrainer, prelude: Prelude, best: "_Best"
+        self, part: Part, trainer: RoundTrainer, prelude: Prelude, best: Best
     ) -> Iterator[Event]:
         if self._validates(part):
             yield self._look(part, trainer, prelude, best)
@@ -247,7 +237,7 @@ class Course:
             yield self._trust(part, trainer, prelude)
 
     def _look(
-        self, part: _Part, trainer: RoundTrainer, prelude: Prelude, best: "_Best"
+        self, part: Part, trainer: RoundTrainer, prelude: Prelude, best: Best
     ) -> Event:
         assert part.held is not None, "a quarantine is held out"
         figures = mean_scores(self._score(part.held, trainer.average.average, prelude))
@@ -260,7 +250,7 @@ class Course:
             "is_best": is_best,
         }
 
-    def _trust(self, part: _Part, trainer: RoundTrainer, prelude: Prelude) -> Event:
+    def _trust(self, part: Part, trainer: RoundTrainer, prelude: Prelude) -> Event:
         """Let the running average teach as soon as it has passed the hold-out."""
         assert trainer.pseudo is not None
         if not trainer.pseudo.is_on:
@@ -285,7 +275,7 @@ class Course:
         probes = [one for one in prelude.gathered.probes if one.fold == fold]
         return score_places(probes, list(ask_probes(model, probes, self.machine)))
 
-    def _save(self, trainer: RoundTrainer | None, best: "_Best") -> None:
+    def _save(self, trainer: RoundTrainer | None, best: Best) -> None:
         self._events = len(self.folder.read_events())
         self.folder.save_state(
             {
@@ -308,7 +298,7 @@ class Course:
         """Return the seconds that the round has worked, pauses left out."""
         return self.spent + time.monotonic() - self._began - self._paused
 
-    def _time_of(self, part: _Part) -> float:
+    def _time_of(self, part: Part) -> float:
         return self.settings.minutes * 60 * (part.number + 1) / len(self.parts)
 
     # -- judging ----------------------------------------------------------------
@@ -321,71 +311,17 @@ class Course:
         model.load_state_dict(self._final)
         return model
 
-    def _compared(self, prelude: Prelude) -> Comparison:
-        new: Scores = {}
-        for found in self.scores.values():
-            new |= found
-        pairs = [
-            (probe, said)
-            for probe, said in zip(
-                prelude.gathered.probes, prelude.answers, strict=True
-            )
-            if probe.fold in self.scores
-        ]
-        unseen = [one for one in pairs if one[0].unit not in prelude.units_learnt]
-        if len({one.place for one, _ in unseen}) >= LEAST_PLACES:
-            pairs = unseen  # the start has learnt from the others
-        old = score_places([one for one, _ in pairs], [said for _, said in pairs])
-        unit_of = {probe.place: probe.unit for probe, _ in pairs}
-        return Comparison(old, new, unit_of)
-
-    def _hopeless(self, prelude: Prelude) -> Verdict | None:
-        """Return the verdict where all folds are known and none can be published."""
-        if any(
-            part.held not in self.scores for part in self.parts if not part.is_final
-        ):
-            return None
-        verdict = decide(
-            self._compared(prelude),
-            old_domain_loss=0.0,
-            learns_classes=prelude.learns_classes,
-            settings=self.settings,
-        )
-        if verdict.decision is Decision.PUBLISH:
-            return None
-        figures = {
-            name: value
-            for name, value in verdict.figures.items()
-            if name != "old_domain_loss"
-        }
-        return Verdict(verdict.decision, verdict.reason, figures)
-
-    def _judge(self, prelude: Prelude, model: nn.Module) -> Verdict:
-        loss = agreement_loss(model, prelude.judging, self.machine)
-        found = {"agreement_loss": loss}
-        if prelude.old_data is not None:
-            views = prelude.old_data.judging
-            found["old_domain_old_dice"] = old_dice(prelude.root, views, self.machine)
-            found["old_domain_dice"] = old_dice(model, views, self.machine)
-            loss = found["old_domain_old_dice"] - found["old_domain_dice"]
-        verdict = decide(
-            self._compared(prelude),
-            old_domain_loss=loss,
-            learns_classes=prelude.learns_classes,
-            settings=self.settings,
-        )
-        return Verdict(verdict.decision, verdict.reason, {**verdict.figures, **found})
-
     def _end(
         self, prelude: Prelude, verdict: Verdict, model: nn.Module | None
     ) -> Iterator[Event]:
+        """Publish or roll back, and tell of it."""
+        seen = prelude.consistency.figures()
         figures = {
             **verdict.figures,
-            **{f"corrections_{k}": v for k, v in prelude.consistency.figures().items()},
+            **{f"corrections_{name}": value for name, value in seen.items()},
         }
         verdict = Verdict(verdict.decision, verdict.reason, figures)
         card = card_of(prelude, self.plan, self.folder.path.name, figures)
-        published = verdict.decision is Decision.PUBLISH
         if model is not None:
             self.folder.save_weights("best", model, card)
         version = settle(
@@ -401,49 +337,17 @@ class Course:
                 "weights": prelude.card.name,
             },
         )
-        yield {
-            "event": "guard",
-            "decision": verdict.decision.value,
-            "published": published,
-            "version": version,
-            "reason": verdict.reason,
-            "figures": figures,
-        }
-        done: Event = {
-            "event": "done",
-            "epoch": self.part,
-            "decision": verdict.decision.value,
-            "published": version,
-            "reason": verdict.reason,
-            "hold_out": _part_of(figures, _HOLD_OUT),
-            "old_domain": _part_of(figures, _OLD_DOMAIN),
-            "corrections": prelude.consistency.figures(),
-            "seconds": round(self._elapsed(), 1),
-        }
+        yield from self._tell(
+            Ending(verdict.decision.value, version, verdict.reason, figures)
+        )
+
+    def _tell(self, ending: Ending) -> Iterator[Event]:
+        guard, done = tell_ending(
+            ending, epoch=len(self.parts), seconds=round(self._elapsed(), 1)
+        )
+        yield guard
         self.folder.save_metrics(done)
         yield done
-
-
-_HOLD_OUT = (
-    "images", "objects", "old_dice", "old_dice_low", "old_dice_high", "dice",
-    "dice_low", "dice_high", "gain", "worse_chance", "old_click_iou", "click_iou",
-    "click_gain", "old_accuracy", "accuracy", "accuracy_gain",
-)  # fmt: skip
-_OLD_DOMAIN = (
-    "old_domain_loss", "agreement_loss", "old_domain_old_dice", "old_domain_dice",
-)  # fmt: skip
-
-
-def _part_of(figures: Mapping[str, float], names: tuple[str, ...]) -> dict[str, float]:
-    return {name: figures[name] for name in names if name in figures}
-
-
-def _parts(plan: Plan) -> tuple[_Part, ...]:
-    if plan.snapshot.mode is HoldOutMode.QUARANTINE:
-        return (_Part(0, 0, True),)
-    folds = plan.snapshot.folds
-    parts = [_Part(number, fold, False) for number, fold in enumerate(folds)]
-    return (*parts, _Part(len(folds), None, True))
 
 
 def _prelude_events(prelude: Prelude) -> Iterator[Event]:
@@ -458,47 +362,3 @@ def _prelude_events(prelude: Prelude) -> Iterator[Event]:
         **prelude.consistency.figures(),
         "reasons": list(prelude.consistency.reasons),
     }
-
-
-def _refused(prelude: Prelude) -> Verdict:
-    return Verdict(Decision.ROLLBACK, " ".join(prelude.consistency.reasons), {})
-
-
-class _Best:
-    """The best of a training's looks at the hold-out."""
-
-    def __init__(self, patience: int) -> None:
-        self._patience = patience
-        self._score = -1.0
-        self._state: dict[str, torch.Tensor] | None = None
-        self._since = 0
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether so many looks brought no gain that training ends."""
-        return self._since >= self._patience
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what resuming needs."""
-        return {"score": self._score, "since": self._since, "state": self._state}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take what `state_dict` returned."""
-        self._score, self._since = state["score"], state["since"]
-        self._state = state["state"]
-
-    def take(self, score: float, model: nn.Module) -> bool:
-        """Keep a network that is better than all before."""
-        if score <= self._score:
-            self._since += 1
-            return False
-        self._score, self._since = score, 0
-        self._state = {
-            name: value.detach().clone() for name, value in model.state_dict().items()
-        }
-        return True
-
-    def restore(self, model: nn.Module) -> None:
-        """Give a network the best tensors; without a look it stays as it is."""
-        if self._state is not None:
-            model.load_state_dict(self._state)

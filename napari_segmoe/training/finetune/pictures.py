@@ -16,6 +16,7 @@ from napari_segmoe.project.local_files import note_paths, read_paths
 from napari_segmoe.project.records import ImageRecord, PixelBox
 
 _MOST_LOOKED_AT = 4096
+_ZARR = ".zarr"  # a slide that is a folder
 
 Pixels = NDArray[np.uint8]
 
@@ -35,6 +36,8 @@ class Pictures:
     missing: dict[str, str] = field(default_factory=dict)
     _paths: Mapping[str, Path] | None = None
     _last: tuple[str, Pixels] | None = None
+    _seen: dict[str, Path] = field(default_factory=dict)
+    _unseen: Iterator[Path] | None = None
 
     def read(self, record: ImageRecord, box: PixelBox) -> Pixels | None:
         """Return a part of an image, (h, w) or (h, w, 3) uint8; None if it is missing.
@@ -91,13 +94,19 @@ class Pictures:
 
     def _search(self, wanted: str) -> Path | None:
         """Look for a moved file where the project's other files and itself lie."""
-        for path in self._near():
-            if _is(path, wanted):
-                with suppress(ProjectError):  # a read-only project serves all the same
-                    note_paths(self.project, {wanted: path})
-                self._paths = {**(self._paths or {}), wanted: path}
-                return path
-        return None
+        if self._unseen is None:
+            self._unseen = self._near()
+        while wanted not in self._seen:
+            path = next(self._unseen, None)
+            if path is None:
+                return None
+            with suppress(OSError):
+                self._seen[fingerprint(path)] = path
+        path = self._seen[wanted]
+        with suppress(ProjectError):  # a read-only project serves all the same
+            note_paths(self.project, {wanted: path})
+        self._paths = {**(self._paths or {}), wanted: path}
+        return path
 
     def _near(self) -> Iterator[Path]:
         known = list((self._paths or {}).values())
@@ -111,7 +120,7 @@ class Pictures:
                 count += 1
                 if count > _MOST_LOOKED_AT:
                     return
-                if path.is_file():
+                if path.is_file() or path.suffix == _ZARR:
                     yield path
 
 

@@ -129,6 +129,11 @@ class PlaceScores:
     accuracy: float | None
     objects: int
 
+    @property
+    def score(self) -> float:
+        """Mean of both masks' figures: what is marked by itself, and after a click."""
+        return (self.dice + self.click_iou) / 2
+
 
 def score_places(
     probes: Sequence[Probe], answers: Sequence[ProbeAnswer]

@@ -16,6 +16,7 @@ from napari_segmoe.project.model_versions import hash_file, weights_file
 from napari_segmoe.project.records import Change, EventKind, ModelVersion, RunRecord
 from napari_segmoe.project.store import ProjectStore
 from napari_segmoe.training.finetune.guard import Decision, Verdict
+from napari_segmoe.training.finetune.judging import Ending
 
 PUBLISHED, ROLLED_BACK = "published", "rolled_back"
 RUNNING, STOPPED, FAILED = "running", "stopped", "failed"
@@ -30,19 +31,21 @@ def note_run(
         store.append(EventKind.RUN, Change(run=record, details={"state": state}))
 
 
-def decision_of(project: Path, name: str) -> tuple[str, int | None] | None:
-    """Return how a round ended and the version it made; None while it has not."""
+def ending_of(project: Path, name: str) -> Ending | None:
+    """Return how a round ended, as the project knows it; None while it has not."""
     with ProjectStore.open(project, read_only=True) as store:
         states = {one.name: one.state for one in store.runs()}
-        state = states.get(name)
-        if state not in (PUBLISHED, ROLLED_BACK):
+        if states.get(name) not in (PUBLISHED, ROLLED_BACK):
             return None
-        if state == ROLLED_BACK:
-            return state, None
         for event in store.events():
             details = event.change.details or {}
-            if event.kind is EventKind.PUBLISH and details.get("round") == name:
-                return state, int(details["version"])
+            if event.kind.value in set(Decision) and details.get("round") == name:
+                return Ending(
+                    event.kind.value,
+                    details.get("version"),
+                    str(details["reason"]),
+                    dict(details["figures"]),
+                )
     return None
 
 

@@ -23,7 +23,7 @@ from napari_segmoe.training.finetune.publishing import (
     FAILED,
     RUNNING,
     STOPPED,
-    decision_of,
+    ending_of,
     note_run,
 )
 from napari_segmoe.training.finetune.settings import (
@@ -105,7 +105,7 @@ def _follow(opened: _Opened) -> Iterator[Event]:
     """Yield a course's events, written down before; say in a sentence what ends it."""
     folder, name = opened.folder, opened.folder.path.name
     try:
-        ended = decision_of(opened.project, name)
+        ended = ending_of(opened.project, name)
         if not opened.is_resumed:
             note_run(opened.project, name, RUNNING)
         course = Course(opened.plan, opened.settings, folder)

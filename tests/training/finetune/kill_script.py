@@ -20,7 +20,7 @@ from napari_segmoe.training.finetune.settings import make_settings
 from tests.training.finetune.tiny import make_project, save_tiny
 
 SETTINGS = {
-    "steps": 6,
+    "steps": 10,
     "batch_size": 4,
     "learning_rate": 0.02,
     "validate_every": 2,

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,14 +27,21 @@ def weights(tmp_path):
     return save_tiny(tmp_path / "tiny.safetensors")
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
-def test_a_round_killed_anywhere_goes_on_and_decides_the_same(tmp_path):
-    points = ["1", "4", "8", "14", "epoch", "23", "guard"]
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(
+    "points",
+    [
+        ("4", "14", "guard"),
+        pytest.param(tuple(map(str, range(1, 30, 2))), marks=pytest.mark.slow),
+    ],
+    ids=["some", "many"],
+)
+def test_a_round_killed_anywhere_goes_on_and_decides_the_same(tmp_path, points):
     command = [sys.executable, "-P", "-m", "tests.training.finetune.kill_script"]
     done = subprocess.run(
         [*command, str(tmp_path), *points],
         cwd=REPOSITORY,
-        env={**__import__("os").environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         check=False,
@@ -49,8 +57,8 @@ def test_a_round_killed_anywhere_goes_on_and_decides_the_same(tmp_path):
         assert one["versions"] == [0, 1], point
         assert one["states"] == ["published"], point
         assert one["steps"] == never["steps"], point
-        if point != "guard":  # its figures were told before it died
-            assert one["done"]["hold_out"] == never["done"]["hold_out"], point
+        for part in ("hold_out", "old_domain", "corrections"):
+            assert one["done"][part] == never["done"][part], point
 
 
 def test_a_round_stops_when_asked_and_goes_on(tmp_path, weights):
@@ -84,7 +92,7 @@ def test_a_round_waits_while_somebody_clicks(tmp_path, weights, monkeypatch):
     )
     project = make_project(tmp_path / "p.segmoe")
     list(run_round(project, settings(weights, steps=2)))
-    assert len(waits) >= 6  # before each step of three trainings
+    assert len(waits) >= 4  # before each step of two trainings, or three
 
 
 def test_memory_that_runs_out_makes_steps_smaller(tmp_path, weights, monkeypatch):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_segmoe.inference.objects import describe_object
+from napari_segmoe.inference.objects import measure_object
 from napari_segmoe.project.records import (
     Change,
     ClassRecord,
@@ -125,7 +125,7 @@ def restored_records(
         mask = labels[y0:y1, x0:x1] == number
         if mask.any():
             answer = _answer_of(state)
-            measured = describe_object(
+            measured = measure_object(
                 mask,
                 spacing_um,
                 origin_yx=(y0, x0),

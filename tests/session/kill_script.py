@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_segmoe.session.image import SessionImage
 from tests.session.project_fakes import choose, open_project
 
 
@@ -82,27 +81,29 @@ def _box(rng):
     return y0, x0, y0 + int(rng.integers(2, 14)), x0 + int(rng.integers(2, 14))
 
 
+def say(session, seed):
+    """Tell on standard output what is done and stored."""
+    done = {
+        "seed": seed,
+        "image": session.image.path.name,
+        "newest": newest(session.project.store),
+        "unsaved": session.project.unsaved,
+        "shown": shown(session),
+    }
+    sys.stdout.write(json.dumps(done) + "\n")
+    sys.stdout.flush()
+
+
 def main():
     project, folder, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     scans = sorted(folder.glob("*.png"))
     session = open_project(project)
     choose(session, scans[seed % len(scans)])
     session.failed.connect(lambda error: sys.exit(f"failed: {error}"))
-    image = session.image
     while True:
         seed += 1
         act(session, scans, seed)
-        image = session.image
-        assert isinstance(image, SessionImage)
-        done = {
-            "seed": seed,
-            "image": image.path.name,
-            "newest": newest(session.project.store),
-            "unsaved": session.project.unsaved,
-            "shown": shown(session),
-        }
-        sys.stdout.write(json.dumps(done) + "\n")
-        sys.stdout.flush()
+        say(session, seed)
 
 
 if __name__ == "__main__":

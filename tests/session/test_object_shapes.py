@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from napari_segmoe.inference.objects import describe_object, measure_object
 from napari_segmoe.session import object_shapes
 
 
@@ -108,3 +109,18 @@ def test_a_line_that_ends_inside_or_leaves_the_image_is_taken_as_it_is():
     mask = disc((40, 40), 20, 20, 12)
     assert object_shapes.split_by_line(mask, [(0, 20), (20, 20)]).max() == 1
     assert object_shapes.split_by_line(mask, [(-30, 20), (70, 20)]).max() == 2
+
+
+def test_fast_measures_equal_those_of_a_single_object():
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        mask = rng.random((9, 13)) > 0.5
+        told = {"origin_yx": (3, 4), "object_id": 2, "probabilities": {"a": 0.7}}
+        slow = describe_object(mask, (0.5, 0.3), **told)
+        fast = measure_object(mask, (0.5, 0.3), **told)
+        assert fast.box == slow.box
+        assert fast.class_name == slow.class_name
+        for name in ("area_px", "area_um2", "width_height_ratio"):
+            assert getattr(fast, name) == pytest.approx(getattr(slow, name))
+        for name in ("long_axis_px", "short_axis_px"):
+            assert getattr(fast, name) == pytest.approx(getattr(slow, name))

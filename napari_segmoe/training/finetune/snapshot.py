@@ -23,6 +23,7 @@ from napari_segmoe.types import Spacing
 
 _FILE = "material.npz"
 _WHOLE_PX = 4096 * 4096
+_MARGIN_PX = 512  # where a network has no field of its own
 _MOST_OTHERS = 24
 
 
@@ -162,8 +163,8 @@ def _patches(
     height, width = record.shape
     whole = (0, 0, height, width)
     boxes = [whole]
-    if height * width > _WHOLE_PX and field_px is not None:
-        boxes = _boxes_around(objects, record.shape, field_px)
+    if height * width > _WHOLE_PX:
+        boxes = _boxes_around(objects, record.shape, field_px or _MARGIN_PX)
     left = list(objects)
     for box in boxes:
         own = [one for one in left if _is_within(one.box, box)]

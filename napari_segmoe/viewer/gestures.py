@@ -78,8 +78,15 @@ class Gestures:
         layer.mouse_pan = is_point and not is_awaited
 
     def _on_tools_changed(self) -> None:
-        if self._layer is not None:
-            self.follow_kind(self._layer)
+        if self._layer is None:
+            return
+        self.follow_kind(self._layer)
+        gesture = self._session.tools.gesture
+        if gesture is not ToolGesture.NONE and self._preview is not None:
+            # make the layer now: a new one may move the canvas under the mouse
+            corners = np.array([(0, 0), (0, 2), (2, 2), (2, 0)], float)
+            self._preview(corners, closed=gesture is ToolGesture.TILE)
+            self._preview(np.empty((0, 2)), closed=False)
 
     def read_added_point(self, layer: Points) -> None:
         """Take a point that napari's own tool added as a click."""

@@ -234,8 +234,9 @@ class CorrectionView(QWidget):
         tool = DrawingTool.BRUSH
         run_action(self._session, lambda s: s.tools.draw(tool, is_new=True))
 
-    def _on_gesture_clicked(self, gesture: ToolGesture, is_on: bool) -> None:
-        wanted = gesture if is_on else ToolGesture.NONE
+    def _on_gesture_clicked(self, gesture: ToolGesture, _: object = None) -> None:
+        is_on = self._tools.gesture is gesture  # a second click: no longer
+        wanted = ToolGesture.NONE if is_on else gesture
         run_action(self._session, lambda s: s.tools.wait_for(wanted))
         self._on_tools_changed()
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from napari_segmoe.project.label_runs import Labels
 from napari_segmoe.types import Modality
@@ -113,6 +113,14 @@ class ClassRecord(_Record):
     colour: str
 
 
+def _in_order(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return figures as an event's payload has them: played back they are the same."""
+    return dict(sorted(figures.items()))
+
+
+Figures = Annotated[Mapping[str, float], AfterValidator(_in_order)]
+
+
 class ModelVersion(_Record):
     """Weights that were published, and what the guard saw."""
 
@@ -120,7 +128,7 @@ class ModelVersion(_Record):
     weights_sha256: str
     base: str
     is_current: bool
-    figures: Mapping[str, float] = Field(default_factory=dict)
+    figures: Figures = Field(default_factory=dict)
 
 
 class RunRecord(_Record):
@@ -128,7 +136,7 @@ class RunRecord(_Record):
 
     name: str
     state: str
-    figures: Mapping[str, float] = Field(default_factory=dict)
+    figures: Figures = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

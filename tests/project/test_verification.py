@@ -6,6 +6,12 @@ import pytest
 
 from napari_segmoe.errors import ProjectError
 from napari_segmoe.project import schema
+from napari_segmoe.project.records import (
+    Change,
+    EventKind,
+    ModelVersion,
+    RunRecord,
+)
 from napari_segmoe.project.store import DATABASE, ProjectStore
 from napari_segmoe.project.verification import verify_project
 from tests.project import scripts
@@ -116,3 +122,18 @@ def test_a_migration_that_fails_leaves_the_project_as_it_was(path):
     assert (path / DATABASE).read_bytes() == before
     with ProjectStore.open(path) as store:
         assert store.images()
+
+
+def test_figures_in_any_order_are_what_the_events_say(path):
+    figures = {"z": 1.0, "a": 0.5}
+    with ProjectStore.open(path) as store:
+        version = ModelVersion(
+            number=1,
+            weights_sha256="0",
+            base="glands",
+            is_current=True,
+            figures=figures,
+        )
+        run = RunRecord(name="round-0001", state="published", figures=figures)
+        store.append(EventKind.PUBLISH, Change(model=version, run=run))
+    assert verify_project(path).faults == ()

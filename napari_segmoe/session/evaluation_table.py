@@ -16,8 +16,8 @@ FIGURES = {
     "sq": "SQ",
     "rq": "RQ",
     "aji": "AJI",
-    "hd95": "HD95 (px)",
-    "hd95_um": "HD95 (µm)",
+    "hd95": "HD95 px",
+    "hd95_um": "HD95 µm",
     "object_f1": "Object F1",
     "object_dice": "Object Dice",
 }

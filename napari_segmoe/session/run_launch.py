@@ -87,11 +87,12 @@ def recipe_words(values: Mapping[str, Any], *, resume: bool = False) -> list[str
     words += ["--data", str(values["data"])]
     for name, value in values.items():
         if name not in ("out", "data"):
-            words += ["--set", f"{name}={_as_yaml(value)}"]
+            words += ["--set", f"{name}={as_yaml(value)}"]
     return words
 
 
-def _as_yaml(value: Any) -> str:
+def as_yaml(value: Any) -> str:
+    """Return a value as ``--set KEY=VALUE`` takes it, on one line."""
     flow = yaml.safe_dump(value, default_flow_style=True, width=10**6)
     return flow.removesuffix("...\n").strip()
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segmoe.session.run_launch import as_yaml
 from napari_segmoe.session.training_run import RunState, TrainingRun
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def round_words(
     if request.preset is not None:
         words += ["--preset", request.preset]
     for name, value in request.settings.items():
-        words += ["--set", f"{name}={value}"]
+        words += ["--set", f"{name}={as_yaml(value)}"]
     return words
 
 

@@ -63,7 +63,7 @@ class EvaluationResult(QWidget):
         self._figures = QWidget()
         self._grid = QGridLayout(self._figures)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setHorizontalSpacing(6)
+        self._grid.setHorizontalSpacing(4)
         self._grid.setVerticalSpacing(3)
         self._grid.setColumnStretch(_INTERVAL_COLUMN, 1)
         self._notes = make_small_text("")
@@ -144,7 +144,7 @@ class EvaluationResult(QWidget):
         self.table.setFixedHeight((rows + 1) * ROW_PX + 24)
 
     def _show_figures(self, table: EvaluationTable) -> None:
-        lines = [("", *table.names, "difference", "")] if table.against else []
+        lines = [("", *table.names, "change", "95 %")] if table.against else []
         lines += [(FIGURES[name], *_cells(table, name)) for name in table.shown]
         lines += [(name, words, "", "", "") for name, words in table.classes]
         self._texts = {name: words for name, words, *_ in lines if name}
@@ -195,7 +195,7 @@ def say_difference(table: EvaluationTable, name: str) -> tuple[str, str]:
         is_better = (mean > 0) != (name in FEWER_IS_BETTER)
         colour = BETTER_COLOUR if is_better else WORSE_COLOUR
         words = f'<span style="color:{colour}">{words}</span>'
-    return words, f"{low:+.2f} {high:+.2f}"
+    return words, " ".join(f"{end:+.2f}".replace("0.", ".", 1) for end in (low, high))
 
 
 def _short(value: float | None) -> str:

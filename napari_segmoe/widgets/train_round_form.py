@@ -4,6 +4,7 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFormLayout,
     QLabel,
@@ -18,7 +19,9 @@ from napari_segmoe.session.round_estimate import estimate_round
 from napari_segmoe.session.session import Session
 from napari_segmoe.session.training_runs import RoundRequest
 from napari_segmoe.training.finetune.settings import RoundSettings
+from napari_segmoe.widgets.collapsible import make_collapsible
 from napari_segmoe.widgets.heatmap_row import make_small_text
+from napari_segmoe.widgets.settings_form import SettingsForm
 from napari_segmoe.widgets.versions_view import say_version
 
 PRESETS = {
@@ -26,6 +29,13 @@ PRESETS = {
     "normal": ("Normal", "Until the hold-out gains no more, or the time is up"),
 }
 LONGEST_MINUTES = 24 * 60
+PSEUDO_WEIGHT = 0.5
+PSEUDO_TIP = (
+    "Pseudo-labels: the model's own answers on images and tiles without labels teach it"
+    " too, once they have passed the hold-out"
+)
+PSEUDO_NOTE = "Off by default: corrections alone did as well in the benchmarks."
+_OWN = ("weights", "preset", "minutes", "pseudo_weight", "device", "threads", "nice")
 
 
 class RoundForm(QWidget):
@@ -51,6 +61,12 @@ class RoundForm(QWidget):
         self._minutes.setPrefix("at most ")
         self._minutes.setSuffix(" min")
         self._estimate = make_small_text("")
+        self._pseudo = QCheckBox("Learn from unlabelled tissue too")
+        self._pseudo.setToolTip(PSEUDO_TIP)
+        self._pseudo.setChecked(_is_pseudo_usual())
+        self.others = SettingsForm(RoundSettings, _other_settings())
+        self._more = make_collapsible("More settings")
+        self._more.addWidget(self.others.native)
         for key, (title, tooltip) in PRESETS.items():
             self._preset.addItem(title, key)
             at = self._preset.count() - 1
@@ -70,7 +86,13 @@ class RoundForm(QWidget):
 
     @property
     def request(self) -> RoundRequest:
-        """What was set."""
+        """What was set.
+
+        Raises
+        ------
+        ConfigError
+            If a text among the other settings cannot be read.
+        """
         current = self._session.training_runs.models.current
         chosen = self._weights.currentData()
         is_usual = current is not None and chosen == current.weights
@@ -78,7 +100,13 @@ class RoundForm(QWidget):
             weights=None if is_usual else chosen,
             minutes=float(self._minutes.value()),
             preset=self._preset.currentData(),
+            settings=self._pseudo_settings() | self.others.changed(),
         )
+
+    @property
+    def pseudo_labels(self) -> QCheckBox:
+        """Whether unlabelled tissue teaches too."""
+        return self._pseudo
 
     @property
     def estimate_text(self) -> str:
@@ -103,6 +131,10 @@ class RoundForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         layout.addLayout(form)
+        layout.addWidget(self._pseudo)
+        if not _is_pseudo_usual():
+            layout.addWidget(make_small_text(PSEUDO_NOTE))
+        layout.addWidget(self._more)
         layout.addWidget(self._estimate)
 
     def _on_versions_changed(self) -> None:
@@ -127,6 +159,11 @@ class RoundForm(QWidget):
                 title = Path(weights).stem.replace("_", " ")
                 self._weights.addItem(title, weights)
 
+    def _pseudo_settings(self) -> dict[str, float]:
+        if self._pseudo.isChecked() == _is_pseudo_usual():
+            return {}
+        return {"pseudo_weight": PSEUDO_WEIGHT if self._pseudo.isChecked() else 0.0}
+
     def _was_chosen(self) -> bool:
         """Whether the user chose other weights than those that are proposed."""
         shown = getattr(self, "_shown", None)
@@ -138,13 +175,21 @@ class RoundForm(QWidget):
 
     def _on_edited(self, _: object = None) -> None:
         material = self._session.training_runs.material.counted
-        request = self.request
         estimate = estimate_round(
             material,
             weights=self._weights.currentData(),
-            preset=request.preset,
+            preset=self._preset.currentData(),
             minutes=float(self._minutes.value()),
             seconds_a_step=self._session.training_runs.seconds_a_step,
         )
         self._estimate.setText(estimate.text)
         self._estimate.setToolTip(estimate.details)
+
+
+def _is_pseudo_usual() -> bool:
+    """Return whether rounds use pseudo-labels unless somebody says otherwise."""
+    return bool(RoundSettings.model_fields["pseudo_weight"].default)
+
+
+def _other_settings() -> list[str]:
+    return [name for name in RoundSettings.model_fields if name not in _OWN]

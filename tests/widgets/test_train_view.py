@@ -18,7 +18,9 @@ from napari_segmoe.project.records import (
 )
 from napari_segmoe.session.round_estimate import estimate_round, say_duration
 from napari_segmoe.session.run_list import note_run
+from napari_segmoe.session.run_words import round_words
 from napari_segmoe.training.config import TrainingConfig
+from napari_segmoe.training.finetune.settings import STEPS, RoundSettings, make_settings
 from napari_segmoe.training.run_process import mark_of, write_mark
 from napari_segmoe.widgets.settings_form import SettingsForm
 from napari_segmoe.widgets.train_material_view import NO_PROJECT
@@ -157,6 +159,20 @@ def test_the_estimate_follows_what_is_set(show, project):
     assert limited.text.startswith("About 20 s")
 
 
+def test_other_settings_of_a_round_are_handed_on(show, project):
+    form = show(project).round_form
+    assert form.request.settings == {}
+    form.others.row("seed").value = 3
+    form.pseudo_labels.click()
+    is_on = form.pseudo_labels.isChecked()
+    expected = {"seed": 3, "pseudo_weight": 0.5 if is_on else 0.0}
+    assert form.request.settings == expected
+    words = round_words(project.project.path, form.request)
+    assert "seed=3" in words
+    config = make_settings(**form.request.settings)
+    assert config.seed == 3
+
+
 def test_the_pace_of_the_last_round_counts_more_than_a_guess(show, project):
     steps = [
         {"event": "progress", "epoch": 0, "step": one, "steps": 10, "loss": 1.0}
@@ -170,7 +186,9 @@ def test_the_pace_of_the_last_round_counts_more_than_a_guess(show, project):
     form = view.round_form
     form._weights.setCurrentIndex(form._weights.findData("glands"))
     form._minutes.setValue(1000)
-    assert form.estimate_text.startswith("About 50 min")
+    material = project.training_runs.material.counted
+    minutes = STEPS["normal"] * material.trainings * 50 / 60
+    assert form.estimate_text.startswith(f"About {minutes:.0f} min")
 
 
 def test_a_missing_model_leaves_only_the_longest_time(project):
@@ -310,6 +328,7 @@ def test_only_what_was_changed_is_handed_on():
 def test_every_setting_has_a_row_that_reads_as_its_default():
     names = [one for one in TrainingConfig.model_fields if one not in ("data", "out")]
     assert SettingsForm(TrainingConfig, names).changed() == {}
+    assert SettingsForm(RoundSettings, RoundSettings.model_fields).changed() == {}
 
 
 def test_a_network_suggests_the_recipe_of_its_paper(show):

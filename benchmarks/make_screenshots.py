@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from screenshot_project import picture_project
+
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SAMPLE_KIND = "malignant"
 WINDOW_PX = (1280, 860)
@@ -28,7 +30,7 @@ def main() -> int:
     parser.add_argument("--weights", default="breast_ultrasound", help="name or path")
     parser.add_argument("--slide-weights", default="glands", help="name or path")
     parser.add_argument(
-        "--only", choices=("scan", "slide"), help="by default the pictures of both"
+        "--only", choices=("scan", "slide", "project"), help="by default all pictures"
     )
     parser.add_argument("--out", type=Path, default=IMAGES)
     arguments = parser.parse_args()
@@ -36,19 +38,32 @@ def main() -> int:
     # Before napari is first imported: a user's settings stay as they are.
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
-        if arguments.only != "slide":
+        os.environ["SEGMOE_STATE"] = folder
+        if arguments.only in (None, "scan"):
             viewer, dock = _open_window(arguments.weights, f"phantom_{SAMPLE_KIND}")
             _make_pictures(viewer, dock, arguments.out)
             viewer.close()
-        if arguments.only != "scan":
+        if arguments.only in (None, "slide"):
             viewer, dock = _open_window(arguments.slide_weights, "he_slide")
             _picture_slide(viewer, dock, arguments.out / "slide.png")
             _picture_region(viewer, dock, arguments.out / "region.png")
             viewer.close()
+        if arguments.only in (None, "project"):
+            viewer, dock = _open_window(arguments.slide_weights, None)
+            picture_project(
+                viewer,
+                dock,
+                Path(folder),
+                arguments.out,
+                settle=_settle,
+                wait=_wait_until,
+                picture=_picture,
+            )
+            viewer.close()
     return 0
 
 
-def _open_window(weights: str, sample: str) -> tuple[Any, Any]:
+def _open_window(weights: str, sample: str | None) -> tuple[Any, Any]:
     import napari
 
     from napari_segmoe.widgets.main_widget import PLUGIN, make_main_widget
@@ -57,7 +72,8 @@ def _open_window(weights: str, sample: str) -> tuple[Any, Any]:
     viewer.window.resize(*WINDOW_PX)
     dock = make_main_widget(viewer, weights=weights)
     viewer.window.add_dock_widget(dock, name="SegMoE", area="right")
-    viewer.open_sample(PLUGIN, sample)
+    if sample is not None:
+        viewer.open_sample(PLUGIN, sample)
     _settle(1500)
     viewer.reset_view()
     return viewer, dock

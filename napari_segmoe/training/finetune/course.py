@@ -19,6 +19,7 @@ from napari_segmoe.training.finetune.judging import (
     refuse,
     tell_ending,
 )
+from napari_segmoe.training.finetune.looks import domain_drift
 from napari_segmoe.training.finetune.network import Machine, choose_machine
 from napari_segmoe.training.finetune.new_card import card_of
 from napari_segmoe.training.finetune.parts import Best, Part, parts_of
@@ -321,7 +322,11 @@ class Course:
             **{f"corrections_{name}": value for name, value in seen.items()},
         }
         verdict = Verdict(verdict.decision, verdict.reason, figures)
-        card = card_of(prelude, self.plan, self.folder.path.name, figures)
+        name, drift = self.folder.path.name, 1.0
+        if model is not None:
+            old = [one.sample.image for one in prelude.judging]
+            drift = domain_drift(model, prelude.start, old, self.machine)
+        card = card_of(prelude, self.plan, name, figures, drift=drift)
         if model is not None:
             self.folder.save_weights("best", model, card)
         version = settle(

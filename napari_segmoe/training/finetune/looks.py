@@ -92,6 +92,28 @@ def fit_look(model: nn.Module, images: Sequence[Tensor], machine: Machine) -> Lo
     return Look(best[0].exp().cpu(), best[1].cpu(), before, after)
 
 
+@torch.no_grad()
+def domain_drift(
+    model: nn.Module, start: nn.Module, images: Sequence[Tensor], machine: Machine
+) -> float:
+    """Return by what training has multiplied the domain scores of images.
+
+    The guard's numbers stay as they are while the maps that it judges move a little:
+    its limit moves along.
+    """
+    means = []
+    for one in (model, start):
+        guard = getattr(one, "domain_guard", None)
+        if guard is None or not images:
+            return 1.0
+        shown = stack_images(images).to(machine.device)
+        inside = shown.new_ones((len(shown), 1, *shown.shape[-2:]))
+        with machine.autocast():
+            maps = one.look(shown)  # type: ignore[operator]
+        means.append(float(guard(pool_maps(maps, inside)).mean()))
+    return means[0] / max(means[1], 1e-6)
+
+
 def _dim(optimizer: torch.optim.Optimizer, number: int) -> None:
     for group in optimizer.param_groups:
         group["lr"] = _RATE * (1 - number / _STEPS) + 0.01

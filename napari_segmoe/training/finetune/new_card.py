@@ -7,13 +7,33 @@ from napari_segmoe.training.finetune.prelude import Plan, Prelude
 
 
 def card_of(
-    prelude: Prelude, plan: Plan, name: str, figures: Mapping[str, float]
+    prelude: Prelude,
+    plan: Plan,
+    name: str,
+    figures: Mapping[str, float],
+    *,
+    drift: float = 1.0,
 ) -> WeightsCard:
     """Return the card: the base's, with the round, its corrections and its figures.
 
     It names no file, no path and nobody; units are salted hashes.
+
+    Parameters
+    ----------
+    prelude : Prelude
+    plan : Plan
+    name : str
+        The round's.
+    figures : mapping of str to float
+        What the guard saw.
+    drift : float
+        By what domain scores were multiplied; the limit of the card moves along.
     """
     base = prelude.card
+    domain = base.domain
+    if domain is not None:
+        limit = round(domain.limit * max(drift, 1.0), 4)
+        domain = domain.model_copy(update={"limit": limit})
     title = base.title if "corrected" in base.title else f"{base.title} (corrected)"
     units = set(base.training.get("units_learnt", ()))
     units |= {
@@ -25,6 +45,7 @@ def card_of(
         update={
             "name": base.name,
             "title": title.strip(),
+            "domain": domain,
             "data": {
                 **base.data,
                 "corrected_objects": len(plan.snapshot.objects),

@@ -294,8 +294,8 @@ def agreement_loss(
     Over the pixels that the base network is sure of: an edge that moves by a pixel
     within its doubt is no loss, nor a speck where it marks nothing. The worst quarter
     of the views is left out: on the project's own tissue a correction may rightly have
-    changed an answer, while what is forgotten is forgotten everywhere. On glands under
-    a foreign stain the mean over all views was 0.048 where real old images gained 0.005.
+    changed an answer, while what is forgotten is forgotten everywhere. On glands of a
+    foreign stain the mean of all views was 0.048 where real old images gained 0.005.
     """
     losses: list[float] = []
     for first in range(0, len(views), machine.batch):

@@ -11,10 +11,12 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHeaderView,
     QLabel,
+    QSizePolicy,
     QTableView,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from napari_segmoe.session.evaluation_table import (
     FEWER_IS_BETTER,
@@ -26,7 +28,7 @@ from napari_segmoe.session.session import Session
 from napari_segmoe.viewer.keys import run_action
 from napari_segmoe.widgets.buttons import make_button
 from napari_segmoe.widgets.evaluation_model import SORT_ROLE, EvaluationModel
-from napari_segmoe.widgets.heatmap_row import make_small_text
+from napari_segmoe.widgets.heatmap_row import FAINT_COLOUR, make_small_text
 from napari_segmoe.widgets.rows import clear_rows
 
 NAME_PX, FIGURE_PX, ROW_PX = 96, 62, 24
@@ -144,7 +146,7 @@ class EvaluationResult(QWidget):
         self.table.setFixedHeight((rows + 1) * ROW_PX + 24)
 
     def _show_figures(self, table: EvaluationTable) -> None:
-        lines = [("", *table.names, "change", "95 %")] if table.against else []
+        lines = [("", *table.names, "change", "95 % interval")] if table.against else []
         lines += [(FIGURES[name], *_cells(table, name)) for name in table.shown]
         lines += [(name, words, "", "", "") for name, words in table.classes]
         self._texts = {name: words for name, words, *_ in lines if name}
@@ -152,9 +154,7 @@ class EvaluationResult(QWidget):
             self._grid.addWidget(QLabel(name), row, 0)
             for column, text in enumerate(cells, start=1):
                 if text:
-                    is_small = not name or column == _INTERVAL_COLUMN
-                    part = make_small_text(text) if is_small else QLabel(text)
-                    part.setWordWrap(False)
+                    part = _make_cell(text, column, is_heading=not name)
                     self._grid.addWidget(part, row, column)
 
     def _on_row_double_clicked(self, index: QModelIndex) -> None:
@@ -170,6 +170,18 @@ class EvaluationResult(QWidget):
         )
         if path and table is not None:
             run_action(self._session, lambda _: table.write_csv(Path(path)))
+
+
+def _make_cell(text: str, column: int, *, is_heading: bool) -> QLabel:
+    """Return a figure; an interval gives way where the dock is narrow."""
+    if column != _INTERVAL_COLUMN and not is_heading:
+        return QLabel(text)
+    part = QElidingLabel(text)
+    part.setToolTip(text)
+    part.setStyleSheet(f"color: {FAINT_COLOUR};")
+    policy = QSizePolicy.Policy
+    part.setSizePolicy(policy.Ignored, policy.Preferred)
+    return part
 
 
 def _cells(table: EvaluationTable, name: str) -> tuple[str, str, str, str]:
@@ -195,7 +207,7 @@ def say_difference(table: EvaluationTable, name: str) -> tuple[str, str]:
         is_better = (mean > 0) != (name in FEWER_IS_BETTER)
         colour = BETTER_COLOUR if is_better else WORSE_COLOUR
         words = f'<span style="color:{colour}">{words}</span>'
-    return words, " ".join(f"{end:+.2f}".replace("0.", ".", 1) for end in (low, high))
+    return words, f"{low:+.2f} to {high:+.2f}"
 
 
 def _short(value: float | None) -> str:

@@ -176,12 +176,12 @@ def test_a_comparison_tells_differences_and_colours_sure_ones(show, viewer):
         ]
         for row in range(grid.rowCount())
     ]
-    assert ["", "v2", "glands", "change", "95 %"] in texts
+    assert ["", "v2", "glands", "change", "95 % interval"] in texts
     dice = next(row for row in texts if row[0] == "Dice")
     assert dice[1:3] == ["0.800", "0.700"]
     assert "+0.100" in dice[3]
     assert "color" in dice[3]
-    assert dice[4] == "+.05 +.20"
+    assert dice[4] == "+0.05 to +0.20"
     hd95 = next(row for row in texts if row[0].startswith("HD95"))
     assert hd95[3] == "+0.500"
     assert view.minimumSizeHint().width() <= NARROW_PX - 36

@@ -1,7 +1,7 @@
 """One round: learn from a project's corrections, and publish only what is better."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,7 +105,7 @@ def _follow(opened: _Opened) -> Iterator[Event]:
     """Yield a course's events, written down before; say in a sentence what ends it."""
     folder, name = opened.folder, opened.folder.path.name
     try:
-        ended = ending_of(opened.project, name)
+        ended = ending_of(opened.project, name) if opened.is_resumed else None
         if not opened.is_resumed:
             note_run(opened.project, name, RUNNING)
         course = Course(opened.plan, opened.settings, folder)
@@ -159,8 +159,9 @@ def _begin(project: Path, settings: RoundSettings) -> _Opened:
             assumed_um=sight.assumed_um,
             seed=settings.seed,
         )
+        known = [one.name for one in store.runs()]
     snapshot = replace(snapshot, start=found.name)
-    path = _make_folder(project, settings, snapshot, found.start)
+    path = _make_folder(project, settings, snapshot, found.start, known)
     plan = Plan(project, found.start, found.root, snapshot, material.warnings)
     return _Opened(project, RunFolder(path), settings, plan, False)
 
@@ -173,13 +174,22 @@ def _check(material: Material) -> None:
 
 
 def _make_folder(
-    project: Path, settings: RoundSettings, snapshot: Snapshot, start: Path
+    project: Path,
+    settings: RoundSettings,
+    snapshot: Snapshot,
+    start: Path,
+    known: Sequence[str],
 ) -> Path:
-    """Make the next round's folder; it is there when its configuration is."""
+    """Make the next round's folder; it is there when its configuration is.
+
+    Rounds that the project knows keep their numbers where somebody deleted their
+    folders.
+    """
     runs = project / RUNS
     try:
         runs.mkdir(exist_ok=True)
-        number = 1 + max((_number(path) for path in runs.iterdir()), default=0)
+        names = [*known, *(path.name for path in runs.iterdir())]
+        number = 1 + max(map(_number, names), default=0)
         path = runs / f"round-{number:04}"
         path.mkdir()
         save_snapshot(snapshot, path)
@@ -199,15 +209,15 @@ def _make_folder(
     return path
 
 
-def _number(path: Path) -> int:
-    head, _, tail = path.name.partition("-")
+def _number(name: str) -> int:
+    head, _, tail = name.partition("-")
     return int(tail) if head == "round" and tail.isdecimal() else 0
 
 
 def _resume(project: Path, settings: RoundSettings) -> _Opened:
     runs = project / RUNS
     made = [path for path in runs.glob("round-*") if (path / _SETTINGS).is_file()]
-    path = max(made, key=_number, default=None)
+    path = max(made, key=lambda path: _number(path.name), default=None)
     if path is None or _is_done(RunFolder(path)):
         raise RunFolderError(
             f"{project.name} has no round to go on with: the newest has ended, or there"

@@ -113,6 +113,15 @@ def test_a_second_round_starts_from_the_first_and_judges_by_new_objects(
         assert len(store.runs()) == 2
 
 
+def test_a_round_whose_folder_was_deleted_keeps_its_number(tmp_path, published):
+    project = tmp_path / "p.segmoe"
+    shutil.copytree(published[0], project)
+    shutil.rmtree(project / "runs")
+    events = run_round(project, make_settings(**{**FAST, "steps": 2}))
+    assert next(events)["round"] == "round-0002"
+    events.close()
+
+
 def test_many_objects_are_judged_by_a_quarantine_that_is_never_learnt_from(
     tmp_path, weights
 ):

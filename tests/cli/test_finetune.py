@@ -9,6 +9,7 @@ from tests.training.finetune.tiny import make_project, save_tiny
 
 FAST = [
     "--set", "steps=10", "--set", "batch_size=4", "--set", "learning_rate=0.02",
+    "--set", "replay_weight=1",
     "--set", "nice=0", "--set", "device=cpu", "--set", "precision=32-true",
     "--set", "old_domain_loss=1.0",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ SETTINGS = {
     "steps": 10,
     "batch_size": 4,
     "learning_rate": 0.02,
+    "replay_weight": 1.0,
     "validate_every": 2,
     "nice": 0,
     "device": "cpu",

@@ -20,6 +20,7 @@ FAST = {
     "steps": 10,
     "batch_size": 4,
     "learning_rate": 0.02,
+    "replay_weight": 1.0,
     "validate_every": 4,
     "nice": 0,
     "device": "cpu",

@@ -9,7 +9,7 @@ from napari_segmoe.cli.bench import Measurement
 from napari_segmoe.cli.bench_window import virtual_display
 
 _MODULE = "napari_segmoe.widgets.benchmark_finetune"
-_SECONDS = 600
+_SECONDS = 1500
 _PROMISES = {
     "click_ratio": (
         "finetune: click to mask while a round trains / idle",

@@ -26,7 +26,7 @@ from napari_segmoe.widgets.benchmark_window import (
 CLICKS = 10
 QUIET_S = 2.6  # longer than a trainer waits after a click: each one finds it at work
 SCANS = 8
-START_S = 240.0
+START_S = 900.0
 MANY_STEPS = 500  # the round must outlast the clicks
 
 

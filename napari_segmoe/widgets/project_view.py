@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -193,7 +194,7 @@ class ProjectView(QWidget):
             return
         self._summary.setText(say_summary(self._session))
 
-    def showEvent(self, event: object) -> None:  # noqa: N802
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Count what changed while it was hidden."""
         super().showEvent(event)
         self._on_objects_changed()

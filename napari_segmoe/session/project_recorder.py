@@ -5,9 +5,7 @@ from pathlib import Path
 from napari_segmoe.errors import ProjectConflictError, ProjectError
 from napari_segmoe.project.database import clear_errors
 from napari_segmoe.project.local_files import note_paths, read_paths
-from napari_segmoe.project.records import (
-    ImageRecord,
-)
+from napari_segmoe.project.records import EventKind, ImageRecord
 from napari_segmoe.project.store import DATABASE, ProjectStore
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.project_images import (
@@ -51,8 +49,16 @@ class StepRecorder:
         return tuple(self._waiting)
 
     def record(self, step: UnsavedStep) -> ProjectError | None:
-        """Store a step after those that wait; what went wrong comes back."""
-        self._waiting.append(step)
+        """Store a step after those that wait; what went wrong comes back.
+
+        The undo of a step that waits takes it away: neither was ever stored.
+        """
+        own = [one for one in self._waiting if one.workspace is step.workspace]
+        is_taken_back = bool(own) and own[-1].kind is not EventKind.UNDO
+        if step.kind is EventKind.UNDO and is_taken_back:
+            self._waiting.remove(own[-1])
+        else:
+            self._waiting.append(step)
         return self.flush()
 
     def flush(self) -> ProjectError | None:

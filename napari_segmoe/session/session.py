@@ -300,6 +300,7 @@ class Session:
         self.workspaces.clear()
         self.replace_classes(classes.with_model_classes(self.model.mapped_classes()))
         self.regions.forget_work()
+        self.worklist.forget()
         if image is not None and image.region is None:
             self.workspace = self.workspaces.ensure(image, self._classes)
         self._announce_image()

@@ -155,6 +155,11 @@ class Worklist:
         self._session.worklist_changed.emit()
         return len(new)
 
+    def forget(self) -> None:
+        """Empty the list, as its project is closed: it keeps its own images."""
+        self.suggestions.cancel()
+        self._added.clear()
+
     def join_project(self) -> None:
         """Take the images that are listed into the project that is open."""
         if not self._session.project.is_open:

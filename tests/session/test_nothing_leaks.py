@@ -120,7 +120,9 @@ def test_no_name_is_in_the_runs_and_weights_of_a_round(tmp_path, scans):
     session = open_project(project)
     for number in range(6):
         copy = scans[0].with_name(f"Zyxmeier {number}.png")
-        Image.fromarray(np.roll(make_pixels(), number, axis=1)).save(copy)
+        pixels = np.roll(make_pixels(), number // 2, axis=1)
+        pixels[0, 0] = number
+        Image.fromarray(pixels).save(copy)
         work_on(session, copy)
     session.close()
     weights = save_tiny(tmp_path / "tiny.safetensors", classes=("benign", "malignant"))

@@ -118,3 +118,17 @@ def test_an_image_shown_again_has_what_the_other_window_made(windows):
 def _reopened(session):
     session.choose_image(session.image)
     return state_of(session)
+
+
+def test_undoing_a_refused_step_settles_the_conflict(windows):
+    first, second = windows
+    commit_at(first, 12, 12)
+    second.choose_image(second.image)
+    first.correction.grow([1], 2)
+    second.correction.shrink([1], 2)
+    assert second.project.unsaved == 1
+    second.undo()
+    assert second.project.unsaved == 0
+    assert second.project.failure == ""
+    second.choose_image(second.image)
+    assert state_of(second)[:2] == state_of(first)[:2]

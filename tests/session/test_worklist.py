@@ -186,3 +186,13 @@ def test_uncertainty_is_that_of_what_may_be_an_object():
     assert image_uncertainty(sure) < 0.01
     assert image_uncertainty(unsure) == pytest.approx(1, abs=0.01)
     assert image_uncertainty(np.zeros((100, 100))) < 0.01
+
+
+def test_files_of_a_closed_project_do_not_join_the_next_one(tmp_path):
+    write_images(tmp_path / "scans", "a")
+    session = open_project(tmp_path / "study.segmoe")
+    session.worklist.add([tmp_path / "scans"])
+    session.project.close()
+    assert session.worklist.rows == ()
+    session.project.create(tmp_path / "other.segmoe")
+    assert session.project.store.images() == ()

@@ -87,10 +87,12 @@ def write(result: Path, bench: Bench, seeds: int) -> None:
 
 def without_images(cell: dict) -> dict:
     """Return a cell without the Dice of single images."""
-    rounds = [
-        {key: value for key, value in one.items() if key != "images"}
-        for one in cell["rounds"]
-    ]
+    rounds = [dict(one) for one in cell["rounds"]]
+    for one in rounds:
+        one.pop("images", None)
+        if "kept_back" in one:
+            kept = one["kept_back"]
+            one["kept_back"] = {name: kept[name] for name in kept if name != "images"}
     return cell | {"rounds": rounds}
 
 
@@ -107,6 +109,8 @@ def _in_short(found: dict) -> str:
     parts = []
     for one in found["rounds"]:
         known = {name: one[name] for name in (*names, "old_after") if name in one}
+        if "kept_back" in one:
+            known["kept_back"] = one["kept_back"]["new_after"]
         parts.append(json.dumps(known) + " " + str(one.get("reason", ""))[:160])
     return " | ".join(parts) + f" {found['seconds']} s"
 

@@ -280,10 +280,20 @@ def _round(
 ) -> dict[str, Any]:
     outcome = run_one(project, plan, seed=cell.seed)
     told = _describe(outcome.told, corrections, cell.count)
-    if outcome.weights is None:
-        return told
-    predictor = load_predictor(outcome.weights, device="cpu")
-    return told | _scored(cell, bench, division, predictor)
+    if outcome.weights is not None:
+        predictor = load_predictor(outcome.weights, device="cpu")
+        return told | _scored(cell, bench, division, predictor)
+    told |= _unchanged(cell, bench, division)
+    if outcome.candidate is not None:  # what the guard kept from the user
+        predictor = load_predictor(outcome.candidate, device="cpu")
+        told["kept_back"] = _scored(cell, bench, division, predictor)
+    return told
+
+
+def _unchanged(cell: Cell, bench: Bench, division: Division) -> dict[str, Any]:
+    """Return the figures of a project that still has the shipped weights."""
+    new, old = (mean(one) for one in bench.base_scores(cell, division))
+    return {"new_before": new, "new_after": new, "old_before": old, "old_after": old}
 
 
 def _scored(

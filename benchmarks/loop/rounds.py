@@ -37,6 +37,7 @@ class RoundPlan:
     batch_size: int = 8
     learning_rate: float = 5e-4
     encoder_rate_factor: float = 0.3
+    replay_weight: float = 3.0
     pseudo_labels: bool = False
     base_data: Path | None = None
     base_spacing_um: float | None = None
@@ -64,10 +65,14 @@ class Outcome:
         "published", "reason", the guard's figures, steps and seconds.
     weights : Path or None
         The project's weights after it; None where it never had any.
+    candidate : Path or None
+        What the round learnt, published or not; None where the guard had seen enough
+        before the last training.
     """
 
     told: Mapping[str, Any]
     weights: Path | None
+    candidate: Path | None
 
 
 def run_one(project: Path, plan: RoundPlan, *, seed: int) -> Outcome:
@@ -78,6 +83,7 @@ def run_one(project: Path, plan: RoundPlan, *, seed: int) -> Outcome:
         "validate_every": _LOOK_EVERY,
         "learning_rate": plan.learning_rate,
         "encoder_rate_factor": plan.encoder_rate_factor,
+        "replay_weight": plan.replay_weight,
         "device": "cpu",
         "threads": 1,
         "nice": 0,
@@ -98,7 +104,12 @@ def run_one(project: Path, plan: RoundPlan, *, seed: int) -> Outcome:
         learning_s += event["seconds"] if event["event"] == "epoch" else 0.0
         if event["event"] == "done":
             told = event
-    return Outcome(_told(told, learning_s), current_weights(project))
+    found = sorted((project / "runs").glob("round-*"))[-1] / "best.safetensors"
+    return Outcome(
+        _told(told, learning_s),
+        current_weights(project),
+        found if found.is_file() else None,
+    )
 
 
 def _told(done: Mapping[str, Any], learning_s: float) -> dict[str, Any]:

@@ -110,6 +110,9 @@ def _decide(
     old_domain_loss: float,
     settings: RoundSettings,
 ) -> Verdict:
+    if prelude.old_data is None:
+        most = max(settings.agreement_loss, settings.old_domain_loss)
+        settings = settings.model_copy(update={"old_domain_loss": most})
     return decide(
         compare_scores(prelude, scores),
         old_domain_loss=old_domain_loss,

@@ -86,6 +86,12 @@ class RoundSettings(BaseModel):
     old_domain_loss: float = Field(
         0.01, gt=0, description="Most Dice that may be lost on old images."
     )
+    agreement_loss: float = Field(
+        0.03,
+        gt=0,
+        description="The same on made-up and old-looking images, where no real old ones"
+        " are known: there a better answer differs as well.",
+    )
     device: str = Field("auto", description="auto, cpu, cuda:N or mps.")
     precision: Precision = Precision.AUTO
     threads: int = Field(1, ge=0, description="CPU threads; 0: as torch sees fit.")

@@ -105,7 +105,7 @@ def test_a_run_outlives_its_window_and_a_kill(open_train, data, qtbot):
     assert found.history.train_loss[: len(drawn)] == run.history.train_loss
     click(view._stop)
     qtbot.waitUntil(lambda: found.state is RunState.STOPPED, timeout=60_000)
-    qtbot.waitUntil(lambda: find_process(found.mark) is None, timeout=20_000)
+    qtbot.waitUntil(lambda: find_process(found.mark) is None, timeout=START_MS)
     assert "it can go on" in view.state_text
     assert view._resume.isEnabled()
     assert not view._stop.isEnabled()

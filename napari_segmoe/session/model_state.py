@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_segmoe.session.session import Session
 
 FIRST_CHOICE = ModelChoice("breast_ultrasound")
+_FIRST_OF = {Modality.HISTOLOGY: "glands"}  # of several weights for one kind of image
 FIRST_DEVICES = (DeviceChoice("auto", "Auto"), DeviceChoice("cpu", "CPU"))
 
 
@@ -108,7 +109,7 @@ class ModelState:
             self._take(choice, is_asked_again=is_asked_again)
 
     def suit(self, modality: Modality) -> None:
-        """Take the shipped weights made for a modality, where there is one choice.
+        """Take the shipped weights made for a modality: the only ones, or the first.
 
         Weights that somebody chose stay, and so do those that fit already.
         """
@@ -119,9 +120,13 @@ class ModelState:
             for name, path in list_weights()
             if read_card(path).modality is modality
         ]
-        if len(fitting) == 1 and fitting[0] != self.choice.weights:
-            self._take(ModelChoice(fitting[0], self.choice.device))
-            title = fitting[0].replace("_", " ")
+        if self.choice.weights in fitting:
+            return
+        first = _FIRST_OF.get(modality)
+        chosen = [first] if first in fitting else fitting
+        if len(chosen) == 1:
+            self._take(ModelChoice(chosen[0], self.choice.device))
+            title = chosen[0].replace("_", " ")
             self._session.notified.emit(
                 f"The model is now {title!r}, made for {modality.value}. Choose another"
                 " at Model."

@@ -43,7 +43,8 @@ def measure_finetune(weights: str = "breast_ultrasound") -> dict[str, Any]:
     dict
         ``idle_click_s`` and ``training_click_s`` (medians), ``click_ratio``,
         ``idle_p99_ms``, ``training_p99_ms`` (of the event loop while the user rests),
-        ``clicking_p99_ms``, ``over_idle_ms`` (the later of the two less idle) and
+        ``clicking_p99_ms`` (with clicks, ``clicking_alone_p99_ms`` without a round),
+        ``over_idle_ms`` (the later of the two less idle) and
         ``steps``: those that the round took meanwhile.
 
     Raises
@@ -119,6 +120,7 @@ def _measure(session: Any, truth: NDArray[np.bool_], weights: str) -> dict[str, 
     wait_until(lambda: False, IDLE_MS / 1000)
     idle_ms = _p99(ticker)
     before_s = _click(session, truth, quiet_s=QUIET_S)
+    alone_ms = _p99(ticker)
     run = _start_round(session, weights)
     began = len(run().history.step_losses.losses)
     ticker.take_gaps_ms()
@@ -135,6 +137,7 @@ def _measure(session: Any, truth: NDArray[np.bool_], weights: str) -> dict[str, 
         "idle_p99_ms": idle_ms,
         "training_p99_ms": training_ms,
         "clicking_p99_ms": clicking_ms,
+        "clicking_alone_p99_ms": alone_ms,
         "over_idle_ms": max(training_ms, clicking_ms) - idle_ms,
         "clicks": len(during_s),
         "steps": len(run().history.step_losses.losses) - began,

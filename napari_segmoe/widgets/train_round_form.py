@@ -34,7 +34,7 @@ PSEUDO_TIP = (
     "Pseudo-labels: the model's own answers on images and tiles without labels teach it"
     " too, once they have passed the hold-out"
 )
-PSEUDO_NOTE = "Off by default: corrections alone did as well in the benchmarks."
+PSEUDO_NOTE = "Off by default: not shown to help beyond corrections alone."
 _OWN = ("weights", "preset", "minutes", "pseudo_weight", "device", "threads", "nice")
 
 

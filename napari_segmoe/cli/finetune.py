@@ -72,8 +72,10 @@ def finetune(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     values = _parse_settings(settings or ())
     values |= {key: value for key, value in named.items() if value is not None}
     wanted = make_settings(**values)
+    from napari_segmoe.training.finetune.background import step_back
     from napari_segmoe.training.finetune.round import run_round
 
+    step_back(wanted.nice)  # of this process; who calls the function keeps his pace
     events = run_round(project, wanted, resume=resume)
     train_console.print_lines(events) if as_json else _show(events)
 

@@ -17,7 +17,7 @@ from napari_segmoe.models.card import read_card
 from napari_segmoe.project.local_files import note_paths, read_paths
 from napari_segmoe.project.round_material import Material, count_material, too_few
 from napari_segmoe.project.store import ProjectStore
-from napari_segmoe.training.finetune.background import step_back, threads
+from napari_segmoe.training.finetune.background import threads
 from napari_segmoe.training.finetune.course import Course, Plan
 from napari_segmoe.training.finetune.publishing import (
     FAILED,
@@ -85,7 +85,6 @@ def run_round(
         If there is nothing to learn from, the loss is not finite, memory does not
         suffice or the disk is full.
     """
-    step_back(settings.nice)
     opened = _resume(project, settings) if resume else _begin(project, settings)
     claim(opened.folder.path)
     with threads(opened.settings.threads):

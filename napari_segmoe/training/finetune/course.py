@@ -324,7 +324,8 @@ class Course:
         verdict = Verdict(verdict.decision, verdict.reason, figures)
         name, drift = self.folder.path.name, 1.0
         if model is not None:
-            old = [one.sample.image for one in prelude.judging]
+            judging = (*prelude.judging, *prelude.made_up)
+            old = [one.sample.image for one in judging]
             drift = domain_drift(model, prelude.start, old, self.machine)
         card = card_of(prelude, self.plan, name, figures, drift=drift)
         if model is not None:

@@ -31,6 +31,8 @@ from napari_segmoe.training.finetune.views import PartialSample, Sight, sight_of
 
 _TISSUE, _ANCHORS = 24, 12  # views; a third of each is kept back to judge
 _POOL = 96
+_FRESH = 12  # made-up images that only judge
+_SPECK = 0.02
 _JUDGING = 3
 _CLICKED = 0.5
 
@@ -72,7 +74,9 @@ class Prelude:
     look : Look
         Under which the project's images look like old ones.
     kept, judging : sequences of KeptView
-        Old answers to learn from, and to be judged by.
+        Old answers to learn from, and to be judged by on the project's tissue.
+    made_up : sequence of KeptView
+        Old answers on made-up images, to be judged by; those that find something.
     old_data : OldData or None
         Real old images that judge, where there are any.
     answers : sequence of ProbeAnswer
@@ -91,6 +95,7 @@ class Prelude:
     look: Look
     kept: Sequence[KeptView]
     judging: Sequence[KeptView]
+    made_up: Sequence[KeptView]
     old_data: OldData | None
     answers: Sequence[ProbeAnswer]
     consistency: Consistency
@@ -166,7 +171,9 @@ def prepare(plan: Plan, settings: RoundSettings, machine: Machine) -> Prelude:
     if settings.pseudo_weight:
         wanted = {"count": _POOL, "seed": settings.seed + 1}
         pool = tissue_views(gathered, plan.snapshot.others, pictures, sight, **wanted)
-    kept, judging = _keep(root, tissue, look, old_data, card, settings, machine)
+    kept, judging, made_up = _keep(
+        root, tissue, look, old_data, card, settings, machine
+    )
     return Prelude(
         start=start,
         root=root,
@@ -177,6 +184,7 @@ def prepare(plan: Plan, settings: RoundSettings, machine: Machine) -> Prelude:
         look=look,
         kept=kept,
         judging=judging,
+        made_up=made_up,
         old_data=old_data,
         answers=answers,
         consistency=consistency,
@@ -217,23 +225,32 @@ def _keep(
     card: WeightsCard,
     settings: RoundSettings,
     machine: Machine,
-) -> tuple[list[KeptView], list[KeptView]]:
-    """Return the old network's answers to learn from, and those that judge."""
+) -> tuple[list[KeptView], list[KeptView], list[KeptView]]:
+    """Return old answers: to learn from, to judge by on tissue and made-up images."""
     samples = [replace(one, image=look(one.image)) for one in tissue]
     if old_data is not None:
         samples = [*samples[: len(samples) // 2], *old_data.lessons]
     nothing = np.full((card.input_px, card.input_px), -1, np.int32)
-    samples += [
+    made_up = [
         PartialSample(image, nothing)
-        for image in make_anchors(card, _ANCHORS, seed=settings.seed)
+        for image in make_anchors(card, _ANCHORS + _FRESH, seed=settings.seed)
     ]
+    tissue_count = len(samples)
+    samples += made_up[:_ANCHORS]
     views = keep_answers(root, samples, machine)
-    judging = [one for n, one in enumerate(views) if n % _JUDGING == 0]
-    kept = [one for n, one in enumerate(views) if n % _JUDGING] or views
+    judging = views[:tissue_count:_JUDGING]
+    fresh = keep_answers(root, made_up[_ANCHORS:], machine)
+    held = set(range(0, tissue_count, _JUDGING))
+    kept = [one for n, one in enumerate(views) if n not in held]
     if getattr(root, "prompt_stem", None) is not None:
         rng = np.random.default_rng([settings.seed, 43])
         kept = keep_answers(root, with_clicks(kept, rng, share=_CLICKED), machine)
-    return kept, judging
+    return kept, judging, [one for one in fresh if _is_marked(one)]
+
+
+def _is_marked(view: KeptView) -> bool:
+    """Return whether the old network finds more in a made-up image than a speck."""
+    return float((view.kept.heads.mask > 0).float().mean()) > _SPECK
 
 
 def describe(prelude: Prelude, plan: Plan) -> Mapping[str, object]:

@@ -1,10 +1,13 @@
 r"""Fit the domain guard of shipped weights and add it to their file.
 
-    python benchmarks/add_domain_guard.py breast_ultrasound --data DATA/busi
+    python benchmarks/add_domain_guard.py breast_ultrasound --data DATA/busi \
+        --limit 1.5
     python benchmarks/add_domain_guard.py glands --data DATA/glas
 
 Training and validation images are those that the card names (checked by their hash);
 no tensor of the network changes. `--ship` of the training scripts does the same.
+`--limit` widens what is held for the domain beyond the score that one in twenty of its
+images exceeds, so that another hospital's images are not silenced.
 """
 
 import argparse
@@ -33,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights")
     parser.add_argument("--data", type=Path, required=True, nargs="+")
+    parser.add_argument("--limit", type=float)
     options = parser.parse_args()
     path = find_weights(options.weights)
     model, card = load_weights(path)
@@ -41,6 +45,8 @@ def main() -> None:
         raise SystemExit(f"{path.name} was not trained on {options.data}.")
     network = WindowNetwork(model, card, choose_device("cpu"))
     domain = fit_run_domain(network, config).domain
+    if options.limit is not None and domain is not None:
+        domain = domain.model_copy(update={"limit": options.limit})
     before = network_tensors(path)
     card = replace_guard(path, model.domain_guard, domain)
     if network_tensors(path) != before:

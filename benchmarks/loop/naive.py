@@ -99,7 +99,9 @@ def _make_planes(
         masks = [one.mask for one in corrections if one.place == place]
         pixels = picture.pixels()
         factor = _factor(card, picture, pixels.shape[:2])
-        image = torch.from_numpy(_three(pixels).copy()).permute(2, 0, 1)[None].float() / 255
+        image = (
+            torch.from_numpy(_three(pixels).copy()).permute(2, 0, 1)[None].float() / 255
+        )
         label = torch.from_numpy(np.any(masks, axis=0))[None, None].float()
         planes.append(
             _Plane(

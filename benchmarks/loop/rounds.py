@@ -35,7 +35,7 @@ class RoundPlan:
     weights: str
     steps: int = 12
     batch_size: int = 8
-    learning_rate: float = 3e-4
+    learning_rate: float = 4e-4
     encoder_rate_factor: float = 0.3
     replay_weight: float = 3.0
     pseudo_labels: bool = False

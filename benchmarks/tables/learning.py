@@ -30,6 +30,7 @@ def learning() -> str:
     summary = content["summary"]
     parts = [
         _told(content),
+        *content.get("notes", ()),
         table(_HEADER, _arms(summary["arms"])),
         section("Promises", table(_PROMISED, _promises(summary)), level=3),
         section("The guard", table(_GUARDED, _guard(summary)), level=3),

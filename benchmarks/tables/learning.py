@@ -56,7 +56,7 @@ _HEADER = (
     "largest loss",
 )
 _PROMISED = ("what", "value", "bound", "holds")
-_GUARDED = ("corrections (20 objects)", "seeds", "published", "why not")
+_GUARDED = ("corrections (20 objects)", "seeds", "published", "why")
 _COMPARED = ("arm", "objects", "seeds", "new domain, Dice", "p", "old domain, Dice")
 
 

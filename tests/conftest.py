@@ -189,3 +189,18 @@ def bright_folder(tmp_path: Path) -> Path:
         rows.append(f"{stem}.png,{name},{split},{stem}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _networks_of_tests(request):
+    """Let modules that use the tiny network find it, and hide it from all others."""
+    names = vars(request.module)
+    if not {"save_tiny", "tiny_bright"} & set(names):
+        yield
+        return
+    from napari_segmoe.models import registry
+    from tests.training.finetune.tiny import register_tiny
+
+    register_tiny()
+    yield
+    registry._BUILDERS.pop("tiny_bright")

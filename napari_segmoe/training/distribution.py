@@ -145,5 +145,6 @@ def arithmetic(config: TrainingConfig) -> Iterator[None]:
     try:
         yield
     finally:
+        torch.set_flush_denormal(False)
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(exact)

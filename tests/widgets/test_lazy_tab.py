@@ -46,7 +46,9 @@ def test_the_dock_opens_with_its_first_tab_only(qtbot):
     qtbot.addWidget(dock)
     dock.show()
     pages = [dock.tabs.widget(index) for index in range(dock.tabs.count())]
-    assert [page.is_made for page in pages] == [True, False, False]
+    late = [page for page in pages[1:] if isinstance(page, LazyTab)]
+    assert len(late) >= 4
+    assert not any(page.is_made for page in late)
     session.prompting.segment_image()
     session.annotation.commit()
     assert dock.tabs.tabText(1) == "Objects (2)"

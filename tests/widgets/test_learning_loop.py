@@ -48,7 +48,9 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGMOE_STATE", str(tmp_path / "state"))
     site = tmp_path / "site"
     site.mkdir()
-    (site / "sitecustomize.py").write_text("import tests.training.finetune.tiny\n")
+    (site / "sitecustomize.py").write_text(
+        "from tests.training.finetune.tiny import register_tiny\nregister_tiny()\n"
+    )
     path = os.pathsep.join((str(site), str(REPOSITORY)))
     monkeypatch.setenv("PYTHONPATH", path)
     scans = tmp_path / "scans"

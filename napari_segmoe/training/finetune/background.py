@@ -28,4 +28,5 @@ def threads(count: int) -> Iterator[None]:
     try:
         yield
     finally:
+        torch.set_flush_denormal(False)
         torch.set_num_threads(before)

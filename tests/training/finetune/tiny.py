@@ -13,7 +13,7 @@ from napari_segmoe.data.slides.fingerprint import fingerprint
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.network import SegmentationNetwork
 from napari_segmoe.models.outputs import SegmentationOutput
-from napari_segmoe.models.registry import register_model
+from napari_segmoe.models.registry import list_models, register_model
 from napari_segmoe.models.weights import save_weights
 from napari_segmoe.project.importing import hide_group, set_objects
 from napari_segmoe.project.local_files import note_paths
@@ -60,7 +60,6 @@ class TinyNetwork(SegmentationNetwork):
         return (F.relu(self.encoder(image)),)
 
 
-@register_model
 def tiny_bright(*, in_channels=3, object_classes=0, **_):
     """Return a network that marks pixels brighter than the middle grey."""
     torch.manual_seed(5)
@@ -79,8 +78,15 @@ def tiny_bright(*, in_channels=3, object_classes=0, **_):
     return model
 
 
+def register_tiny():
+    """Let this process make the tiny network by its name."""
+    if "tiny_bright" not in list_models():
+        register_model(tiny_bright)
+
+
 def save_tiny(path, *, classes=CLASSES, **card):
     """Write weights of the tiny network, with a card."""
+    register_tiny()
     options = {"in_channels": 3, "object_classes": len(classes)}
     model = tiny_bright(**options)
     save_weights(

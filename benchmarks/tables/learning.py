@@ -76,7 +76,8 @@ def _told(content: Mapping[str, Any]) -> str:
         f" {shift['seed']}: {dyes}, colours of dyes x exp(N(0, {shift['tint']:g})),"
         f" {shift['veil']:g} of light added), or 18 images of stu_hospital. Old domain:"
         " images as the base weights know them, used nowhere else. Settings were"
-        f" chosen on training images of glas.{cut}"
+        f" chosen on training images of glas; the guard's rule for old images and the"
+        f" learning rate were changed after two seeds of these test images.{cut}"
     )
 
 

@@ -1,12 +1,11 @@
 """Ratios of the networks, each measured by a child process of its own."""
 
-import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 from napari_segmoe.cli.bench import Measurement
+from napari_segmoe.cli.bench_child import ask_child
 from napari_segmoe.models.registry import list_models
 
 _MODULE = "napari_segmoe.cli.network_ratios"
@@ -88,19 +87,9 @@ def _questions() -> dict[tuple[str, ...], dict[str, _Promise]]:
 
 def _ask(words: list[str], promises: dict[str, _Promise]) -> list[Measurement]:
     command = [sys.executable, "-m", _MODULE, *words]
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return _nothing(promises, f"no answer within {_SECONDS} s")
-    if answer.returncode != 0:
-        lines = answer.stderr.strip().splitlines() or ["no message"]
-        return _nothing(promises, lines[-1])
-    try:
-        figures = json.loads(answer.stdout[answer.stdout.index("{") :])
-    except ValueError:
-        return _nothing(promises, "the child process printed no JSON")
+    figures = ask_child(command, seconds=_SECONDS)
+    if "reason" in figures:
+        return _nothing(promises, figures["reason"])
     return [
         _measurement(promise, figures.get(key) or {})
         for key, promise in promises.items()

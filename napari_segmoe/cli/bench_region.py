@@ -1,13 +1,12 @@
 """What the automatic mode costs on a region of a slide, measured by a child process."""
 
-import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from napari_segmoe.cli.bench import Measurement, SlideBenchOptions
+from napari_segmoe.cli.bench_child import ask_child
 from napari_segmoe.data.synthetic_slide import write_synthetic_slide
 
 _MODULE = "napari_segmoe.cli.region_figures"
@@ -47,23 +46,10 @@ def measure_region(
             side = _QUICK_SIDE_PX if options.is_quick else _SIDE_PX
             path = Path(folder) / "slide.ome.tif"
             write_synthetic_slide(path, (side, side), tissue_share=_TISSUE_SHARE)
-        found = _ask([sys.executable, "-m", _MODULE, str(path), *words])
-    return _rows(found, _RATIO_BOUND.get(device, _GPU_BOUND))
-
-
-def _ask(command: list[str]) -> dict[str, Any]:
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=False
+        found = ask_child(
+            [sys.executable, "-m", _MODULE, str(path), *words], seconds=_SECONDS
         )
-    except subprocess.TimeoutExpired:
-        return {"reason": f"no answer within {_SECONDS} s"}
-    if answer.returncode != 0:
-        return {"reason": (answer.stderr.strip().splitlines() or ["no message"])[-1]}
-    try:
-        return dict(json.loads(answer.stdout[answer.stdout.index("{") :]))
-    except ValueError:
-        return {"reason": "the child process printed no JSON"}
+    return _rows(found, _RATIO_BOUND.get(device, _GPU_BOUND))
 
 
 def _rows(found: dict[str, Any], bound: float) -> list[Measurement]:

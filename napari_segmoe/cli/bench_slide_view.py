@@ -1,9 +1,7 @@
 """Figures of slides: memory, clicks, panning; each measured by a child process."""
 
-import json
 import math
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_segmoe.cli.bench import Measurement, SlideBenchOptions
+from napari_segmoe.cli.bench_child import ask_child
 from napari_segmoe.cli.bench_window import virtual_display
 from napari_segmoe.data.slides.opening import open_slide
 from napari_segmoe.data.synthetic_slide import write_synthetic_slide
@@ -63,11 +62,14 @@ def measure_slide_view(
     words = [*place, "--device", device]
     words += [] if threads is None else ["--threads", str(threads)]
     words += ["--rounds", "2"] if options.is_quick else []
-    clicks = _ask([sys.executable, "-m", _CLICKS, *words])
+    clicks = ask_child([sys.executable, "-m", _CLICKS, *words], seconds=_SECONDS)
     side = _QUICK_REGION_PX if options.is_quick else _REGION_PX
     with tempfile.TemporaryDirectory() as folder:
         words = [*place, "--side", f"{side:.0f}", "--weights", _weights(Path(folder))]
-        window = _ask([*virtual_display(), sys.executable, "-m", _WINDOW, *words])
+        window = ask_child(
+            [*virtual_display(), sys.executable, "-m", _WINDOW, *words],
+            seconds=_SECONDS,
+        )
     return _rows(path, shape, window=window, clicks=clicks)
 
 
@@ -136,23 +138,6 @@ def _weights(folder: Path) -> str:
     path = folder / "untrained.safetensors"
     save_weights(path, model, card)
     return str(path)
-
-
-def _ask(command: list[str]) -> dict[str, Any]:
-    """Return what a child process answers; its ``reason`` where it failed."""
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return {"reason": f"no answer within {_SECONDS} s"}
-    if answer.returncode != 0:
-        return {"reason": (answer.stderr.strip().splitlines() or ["no message"])[-1]}
-    try:
-        found = json.loads(answer.stdout[answer.stdout.index("{") :])
-    except ValueError:
-        return {"reason": "the child process printed no JSON"}
-    return dict(found)
 
 
 def _rows(

@@ -1,11 +1,10 @@
 """What the training loop costs beside its network, measured by a child process."""
 
-import json
-import subprocess
 import sys
 from typing import Any
 
 from napari_segmoe.cli.bench import Measurement
+from napari_segmoe.cli.bench_child import ask_child
 
 _MODULE = "napari_segmoe.cli.training_ratios"
 _SECONDS = 900
@@ -38,18 +37,9 @@ def measure_training(
     command = [sys.executable, "-m", _MODULE, "--device", device]
     command += [] if threads is None else ["--threads", str(threads)]
     command += _QUICK if is_quick else ()
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return _nothing(f"no answer within {_SECONDS} s")
-    if answer.returncode != 0:
-        return _nothing((answer.stderr.strip().splitlines() or ["no message"])[-1])
-    try:
-        found = json.loads(answer.stdout[answer.stdout.index("{") :])
-    except ValueError:
-        return _nothing("the child process printed no JSON")
+    found = ask_child(command, seconds=_SECONDS)
+    if "reason" in found:
+        return _nothing(found["reason"])
     return _measurements(found)
 
 

@@ -1,13 +1,12 @@
 """Figures of the window, measured by a child process that opens one."""
 
-import json
 import os
 import shutil
-import subprocess
 import sys
 from typing import Any
 
 from napari_segmoe.cli.bench import Measurement
+from napari_segmoe.cli.bench_child import ask_child
 
 _MODULE = "napari_segmoe.widgets.benchmark_window"
 _SECONDS = 600
@@ -32,18 +31,9 @@ def measure_window() -> list[Measurement]:
         and the note says why.
     """
     command = [*virtual_display(), sys.executable, "-m", _MODULE]
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return _nothing(f"no answer within {_SECONDS} s")
-    if answer.returncode != 0:
-        return _nothing((answer.stderr.strip().splitlines() or ["no message"])[-1])
-    try:
-        figures = json.loads(answer.stdout[answer.stdout.index("{") :])
-    except ValueError:
-        return _nothing("the window's process printed no JSON")
+    figures = ask_child(command, seconds=_SECONDS)
+    if "reason" in figures:
+        return _nothing(figures["reason"])
     return [_measurement(key, figures) for key in _PROMISES]
 
 

@@ -1,14 +1,13 @@
 """`segmoe finetune`: one guarded round on a project's corrections."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from napari_segmoe.cli import console, train_console
-from napari_segmoe.errors import ConfigError
+from napari_segmoe.cli.settings import parse_settings
 
 Event = dict[str, Any]
 
@@ -69,7 +68,7 @@ def finetune(  # noqa: PLR0913, PLR0917  (the options are its arguments)
         "threads": threads,
         "seed": seed,
     }
-    values = _parse_settings(settings or ())
+    values = parse_settings(settings or (), example="steps=20")
     values |= {key: value for key, value in named.items() if value is not None}
     wanted = make_settings(**values)
     from napari_segmoe.training.finetune.background import step_back
@@ -116,21 +115,6 @@ def _tell(event: Event) -> list[str]:
         return [f"{what} published. {reason}".strip()]
     known = {"memory": event.get("note"), "stopped": "Stopped; --resume goes on."}
     return [str(known[kind])] if kind in known else []
-
-
-def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    values = {}
-    for setting in settings:
-        key, equals, words = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {setting!r} must be KEY=VALUE, as in steps=20.")
-        try:
-            value = yaml.safe_load(words)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {setting!r}: the value is not YAML.") from error
-        # YAML reads 3e-4, without a point, as a word: pydantic turns it to a number.
-        values[key.strip().replace("-", "_")] = "" if value is None else value
-    return values
 
 
 def _show_settings() -> None:

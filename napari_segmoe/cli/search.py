@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from napari_segmoe.cli import console
 from napari_segmoe.cli.options import AsJson
+from napari_segmoe.cli.settings import parse_settings
 from napari_segmoe.errors import ConfigError
 
 
@@ -61,7 +61,9 @@ def search(  # noqa: PLR0913, PLR0917  (the options are its arguments)
         return
     named = {"data": data or None, "out": out, "k": k, "mu": mu, "layers": layers}
     named |= {"width": width, "epochs": epochs, "minutes": minutes, "seed": seed}
-    values = _stored_values(out, resume=resume) | _parse_settings(settings or [])
+    values = _stored_values(out, resume=resume) | parse_settings(
+        settings or (), example="batch_size=8"
+    )
     values |= {key: value for key, value in named.items() if value is not None}
     _check_complete(values)
     config = make_search_config(**values)
@@ -82,21 +84,6 @@ def _stored_values(out: Path | None, *, resume: bool) -> dict[str, Any]:
     from napari_segmoe.training.search.config import load_search_config
 
     return load_search_config(stored).model_dump()
-
-
-def _parse_settings(settings: list[str]) -> dict[str, Any]:
-    values = {}
-    for setting in settings:
-        key, equals, words = setting.partition("=")
-        if not equals:
-            raise ConfigError(
-                f"--set {setting!r} must be KEY=VALUE, as in batch_size=8."
-            )
-        try:
-            values[key.strip().replace("-", "_")] = yaml.safe_load(words)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {setting!r}: the value is not YAML.") from error
-    return values
 
 
 def _check_complete(values: Mapping[str, Any]) -> None:

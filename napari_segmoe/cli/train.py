@@ -8,6 +8,7 @@ import typer
 import yaml
 
 from napari_segmoe.cli import console, train_console
+from napari_segmoe.cli.settings import parse_settings
 from napari_segmoe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def train(  # noqa: PLR0913, PLR0917  (the options are its arguments)
     plan = _stored_plan(out, resume=resume)
     values |= plan.get("settings", {})
     folds, seeds = folds or plan.get("folds"), seeds or plan.get("seeds")
-    values |= _read_yaml(config) | _parse_settings(settings or ())
+    values |= _read_yaml(config) | parse_settings(settings or (), example="epochs=20")
     values |= {key: value for key, value in named.items() if value is not None}
     if genotype is not None:
         options = values.get("model_options") or {}
@@ -137,21 +138,6 @@ def _read_yaml(path: Path | None) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read as YAML: {error}.") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold `name: value` lines.")
-    return values
-
-
-def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    values = {}
-    for setting in settings:
-        key, equals, words = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {setting!r} must be KEY=VALUE, as in epochs=20.")
-        try:
-            value = yaml.safe_load(words)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {setting!r}: the value is not YAML.") from error
-        # YAML reads 3e-4, without a point, as a word: pydantic turns it to a number.
-        values[key.strip().replace("-", "_")] = "" if value is None else value
     return values
 
 

@@ -313,9 +313,14 @@ def make_config(**values: Any) -> TrainingConfig:
     try:
         return TrainingConfig(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "configuration"
-        raise ConfigError(f"{place}: {first['msg']}.") from error
+        raise ConfigError(first_problem(error, whole="configuration")) from error
+
+
+def first_problem(error: ValidationError, *, whole: str) -> str:
+    """Return what is wrong with the first value; ``whole`` names all of them."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or whole
+    return f"{place}: {first['msg']}."
 
 
 def save_config(config: TrainingConfig, path: Path) -> None:

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from napari_segmoe.cli import bench_region
+from napari_segmoe.cli import bench_child, bench_region
 from napari_segmoe.cli.bench import SlideBenchOptions
 
 FIGURES = {
@@ -37,7 +37,7 @@ def answer(monkeypatch):
             commands.append(command)
             return subprocess.CompletedProcess(command, returncode, stdout, stderr)
 
-        monkeypatch.setattr(bench_region.subprocess, "run", run)
+        monkeypatch.setattr(bench_child.subprocess, "run", run)
         return commands
 
     return set_answer

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_segmoe.cli import bench_region, bench_slide_view, slide_click_ratio
+from napari_segmoe.cli import (
+    bench_child,
+    bench_region,
+    bench_slide_view,
+    slide_click_ratio,
+)
 from napari_segmoe.cli.bench import Measurement, SlideBenchOptions
 from napari_segmoe.cli.running import run
 from napari_segmoe.data.slide_writing import write_pixels
@@ -52,7 +57,7 @@ def children(monkeypatch):
         assert options.slide is None
         return [Measurement("region: total", 1.1, 1.15, "ratio")]
 
-    monkeypatch.setattr(bench_slide_view.subprocess, "run", answer)
+    monkeypatch.setattr(bench_child.subprocess, "run", answer)
     monkeypatch.setattr(bench_region, "measure_region", measure_region)
     return commands
 
@@ -98,7 +103,7 @@ def test_the_weights_of_the_window_have_a_pixel_size(slide, children):
 
 def test_a_child_that_fails_leaves_its_figures_without_value(slide, monkeypatch):
     answer = subprocess.CompletedProcess([], 1, "", "a line\nno display")
-    monkeypatch.setattr(bench_slide_view.subprocess, "run", lambda *_, **__: answer)
+    monkeypatch.setattr(bench_child.subprocess, "run", lambda *_, **__: answer)
     rows = bench_slide_view.measure_slide_view("cpu", None, SlideBenchOptions(slide))
     assert [row.value for row in rows] == [None] * len(rows)
     assert {row.note for row in rows} == {"no display"}

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from napari_segmoe.cli import bench_training
+from napari_segmoe.cli import bench_child, bench_training
 
 FIGURES = {
     "step_s": 0.53,
@@ -32,7 +32,7 @@ def answer(monkeypatch):
             commands.append(command)
             return subprocess.CompletedProcess(command, returncode, stdout, stderr)
 
-        monkeypatch.setattr(bench_training.subprocess, "run", run)
+        monkeypatch.setattr(bench_child.subprocess, "run", run)
         return commands
 
     return set_answer

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from napari_segmoe.cli import (
+    bench_child,
     bench_import,
     bench_networks,
     bench_window,
@@ -72,7 +73,7 @@ def test_an_unknown_benchmark_is_wrong_use(capsys):
 def test_window_figures_come_from_the_child(monkeypatch):
     figures = {"cold_start_ratio": 2, "largest_gap_ms": 300, "over_idle_ms": 9, "n": 1}
     answer = subprocess.CompletedProcess([], 0, f"noise\n{json.dumps(figures)}\n", "")
-    monkeypatch.setattr(bench_window.subprocess, "run", lambda *_, **__: answer)
+    monkeypatch.setattr(bench_child.subprocess, "run", lambda *_, **__: answer)
     measurements = bench_window.measure_window()
     assert [m.value for m in measurements] == [2, 300, 9]
     assert [m.holds for m in measurements] == [True, False, True]
@@ -81,7 +82,7 @@ def test_window_figures_come_from_the_child(monkeypatch):
 
 def test_a_window_that_does_not_open_leaves_figures_without_value(monkeypatch):
     answer = subprocess.CompletedProcess([], 1, "", "no display")
-    monkeypatch.setattr(bench_window.subprocess, "run", lambda *_, **__: answer)
+    monkeypatch.setattr(bench_child.subprocess, "run", lambda *_, **__: answer)
     measurements = bench_window.measure_window()
     assert [m.note for m in measurements] == ["no display"] * 3
     assert not any(m.holds for m in measurements)
@@ -104,7 +105,7 @@ def test_figures_of_networks_come_from_a_child_each(monkeypatch):
         text = f"noise\n{json.dumps(figures)}\n"
         return subprocess.CompletedProcess([], 0, text, "")
 
-    monkeypatch.setattr(bench_networks.subprocess, "run", answer)
+    monkeypatch.setattr(bench_child.subprocess, "run", answer)
     rows = bench_networks.measure_networks("cpu", 1)
     lite = [name for name in list_models() if name.endswith("_lite")]
     assert len(rows) == 3 + 2 * len(lite)
@@ -131,7 +132,7 @@ def test_a_child_that_fails_leaves_its_figures_without_value(
     monkeypatch, status, text, reason
 ):
     answer = subprocess.CompletedProcess([], status, text, "a line\nout of memory")
-    monkeypatch.setattr(bench_networks.subprocess, "run", lambda *_, **__: answer)
+    monkeypatch.setattr(bench_child.subprocess, "run", lambda *_, **__: answer)
     rows = bench_networks.measure_networks("cpu", None)
     assert {row.value for row in rows} == {None}
     assert all(reason in row.note for row in rows)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_segmoe.errors import ConfigError
-from napari_segmoe.training.config import Precision
+from napari_segmoe.training.config import Precision, first_problem
 
 
 class RoundPreset(StrEnum):
@@ -118,9 +118,7 @@ def make_settings(**values: Any) -> RoundSettings:
     try:
         return RoundSettings(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise ConfigError(f"{place}: {first['msg']}.") from error
+        raise ConfigError(first_problem(error, whole="settings")) from error
 
 
 def save_settings(settings: RoundSettings, weights: str, path: Path) -> None:

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_segmoe.errors import ConfigError
+from napari_segmoe.training.config import first_problem
 
 
 class Weighting(StrEnum):
@@ -108,9 +109,7 @@ def make_search_config(**values: Any) -> SearchConfig:
     try:
         return SearchConfig(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "search"
-        raise ConfigError(f"{place}: {first['msg']}.") from error
+        raise ConfigError(first_problem(error, whole="search")) from error
 
 
 def load_search_config(path: Path) -> SearchConfig:

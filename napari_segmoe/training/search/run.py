@@ -85,7 +85,6 @@ def search(config: SearchConfig, *, resume: bool = False) -> Iterator[Event]:
     check_sizes(config)
     if config.threads:
         torch.set_num_threads(config.threads)
-    torch.set_flush_denormal(True)  # denormal activations halve the speed on CPUs
     device = choose_device(config.device)
     if resume:
         _check_same(config)
@@ -96,6 +95,7 @@ def search(config: SearchConfig, *, resume: bool = False) -> Iterator[Event]:
     run = _SearchRun(config, folder, data, device, start=start)
     if resume:
         run.restore()
+    torch.set_flush_denormal(True)  # denormal activations halve the speed on CPUs
     try:
         for event in run.events():
             folder.log(event)
@@ -106,6 +106,8 @@ def search(config: SearchConfig, *, resume: bool = False) -> Iterator[Event]:
             f"The run folder {config.out} cannot be written: {error.strerror}."
             " Free space or choose another folder, then resume."
         ) from error
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def check_sizes(config: SearchConfig) -> None:

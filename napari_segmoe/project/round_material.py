@@ -150,8 +150,8 @@ def _warnings(material: Material, class_count: int) -> list[str]:
 
 def too_few(material: Material) -> str:
     """Say how many more objects a round needs."""
-    places = len(material.hold_out.fold_of)
+    count, places = material.accepted, len(material.hold_out.fold_of)
     return (
-        f"Too few to judge a round: {material.accepted} accepted objects in {places}"
-        f" places. Accept at least {LEAST_OBJECTS} in {LEAST_PLACES} images or tiles."
+        f"Too few to judge a round: {count} accepted object{'' if count == 1 else 's'}"
+        f" in {places} place{'' if places == 1 else 's'}. Accept at least {LEAST_OBJECTS} in {LEAST_PLACES} images or tiles."
     )

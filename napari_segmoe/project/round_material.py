@@ -153,5 +153,6 @@ def too_few(material: Material) -> str:
     count, places = material.accepted, len(material.hold_out.fold_of)
     return (
         f"Too few to judge a round: {count} accepted object{'' if count == 1 else 's'}"
-        f" in {places} place{'' if places == 1 else 's'}. Accept at least {LEAST_OBJECTS} in {LEAST_PLACES} images or tiles."
+        f" in {places} place{'' if places == 1 else 's'}. Accept at least"
+        f" {LEAST_OBJECTS} in {LEAST_PLACES} images or tiles."
     )

@@ -23,7 +23,7 @@ _SPECK = 0.02  # of a view
 _LEFT_OUT = 4  # one view of so many
 _CLICK_LOSS = 0.01
 _CLASS_LOSS = 0.05
-_SURELY_WORSE = 0.9  # chance that a loss of these is one
+_NO_LOSS_CHANCE = 0.1  # largest chance that a loss of these is none
 _IN_ANY_CASE = 0.1
 _RANKED = 5  # groups from which ranks tell more than means
 _SAME = 1e-9
@@ -184,6 +184,9 @@ def _paired(
     found[f"{gain}_worse_chance"] = chance_of_no_gain(
         new - old, groups, least=settings.least_gain, seed=settings.seed
     )
+    found[f"{gain}_no_loss_chance"] = chance_of_no_gain(
+        old - new, groups, seed=settings.seed
+    )
     return found
 
 
@@ -280,9 +283,8 @@ def _objections(
 def _is_loss(figures: Mapping[str, float], gain: str, least: float) -> bool:
     """Return whether a figure falls: beyond noise, or far in any case."""
     fallen = -figures.get(gain, 0.0)
-    chance = figures.get(f"{gain}_worse_chance")
-    is_sure = chance is not None and chance >= _SURELY_WORSE
-    return fallen > _IN_ANY_CASE or (fallen > least and is_sure)
+    chance = figures.get(f"{gain}_no_loss_chance", 1.0)
+    return fallen > _IN_ANY_CASE or (fallen > least and chance <= _NO_LOSS_CHANCE)
 
 
 @torch.no_grad()

@@ -83,6 +83,23 @@ def test_worse_classes_are_not_published():
     assert "Classes" in found.reason
 
 
+def test_one_object_that_changes_its_class_is_noise():
+    """Two of twenty objects were lost so in rounds that were better in all else."""
+    names = list("abcdefghij")
+    kept, lost = PlaceScores(0.7, 0.6, 1.0, 2), PlaceScores(0.8, 0.6, 0.5, 2)
+    better = PlaceScores(0.8, 0.6, 1.0, 2)
+    new = {name: lost if name == "a" else better for name in names}
+    compared = Comparison(
+        dict.fromkeys(names, kept), new, dict(zip(names, names, strict=True))
+    )
+    assert judge(compared, learns_classes=True).decision is Decision.PUBLISH
+    many = {name: lost if name in "abcd" else better for name in names}
+    compared = Comparison(
+        dict.fromkeys(names, kept), many, dict(zip(names, names, strict=True))
+    )
+    assert judge(compared, learns_classes=True).decision is Decision.ROLLBACK
+
+
 def test_two_images_judge_nothing():
     assert judge(compare(OLD[:2], BETTER[:2])).decision is Decision.ROLLBACK
 

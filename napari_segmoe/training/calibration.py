@@ -16,12 +16,13 @@ from napari_segmoe.inference.predictor import SegmentationPredictor
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.training.cases import Case, read_case
 from napari_segmoe.training.class_metrics import fit_temperature
-from napari_segmoe.types import Mask
+from napari_segmoe.types import Mask, Prediction
 
 _EMPTY_STEPS = np.linspace(0.5, 1.0, 21)  # below 0.5 it may not be the likeliest
 _REFUSE_STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _ALLOWED_DICE_LOSS = 0.002
 _WANTED_REFUSALS = 0.75
+_MOST_REFUSED_OBJECTS = 0.1  # beyond what is not found at all
 _MOST_CLICKED = 6  # objects an image
 
 
@@ -34,6 +35,8 @@ class _Findings:
     image_truth: list[int] = field(default_factory=list)
     object_logits: list[NDArray[np.float64]] = field(default_factory=list)
     object_truth: list[int] = field(default_factory=list)
+    object_peak: list[float] = field(default_factory=list)
+    background_peak: list[float] = field(default_factory=list)
     empty_probability: list[float] = field(default_factory=list)
     dice: list[float | None] = field(default_factory=list)
 
@@ -51,8 +54,7 @@ def calibrate(
     Parameters
     ----------
     network : WindowNetwork
-        Its card must hold temperatures of 1 and the loosest thresholds; it holds the
-        new ones afterwards.
+        Its card must hold temperatures of 1; it holds the new ones afterwards.
     items : sequence of DataItem
         Validation images; never those that figures are reported on.
     seed : int
@@ -66,14 +68,18 @@ def calibrate(
     Notes
     -----
     The empty class silences the automatic mode from the lowest probability that
-    costs at most 0.002 of Dice; a first click is refused below the lowest peak
-    probability, of nine, that refuses 75 % of clicks on background, since a click on
-    an object that is refused annoys more than one on nothing that is answered.
+    costs at most 0.002 of Dice. A first click is refused below the lowest peak
+    probability, of nine, that refuses 75 % of clicks on background, but below none
+    that refuses more than 10 % of clicks on objects beyond those that the lowest
+    refuses: a click on an object that is refused annoys more than one on nothing that
+    is answered.
     """
     findings = _Findings(mask_classes)
+    network.card = network.card.model_copy(update={"refuse_below": _REFUSE_STEPS[0]})
     predictor = SegmentationPredictor(network)
+    rng = np.random.default_rng(seed)
     for number, item in enumerate(items, start=1):
-        _look_at(predictor, item, findings)
+        _look_at(predictor, item, findings, rng)
         if on_progress is not None:
             on_progress(number)
     update: dict[str, float] = {}
@@ -87,20 +93,41 @@ def calibrate(
         )
     if network.card.empty_class is not None:
         update["empty_class_above"] = _choose_empty(findings)
+    update["refuse_below"] = choose_refusal(
+        findings.background_peak, findings.object_peak
+    )
     rounded = {name: round(float(value), 4) for name, value in update.items()}
     network.card = network.card.model_copy(update=rounded)
-    for threshold in _REFUSE_STEPS:
-        network.card = network.card.model_copy(update={"refuse_below": threshold})
-        share = _refused_share(predictor, items, seed, mask_classes)
-        if share >= _WANTED_REFUSALS:
-            break
     return network.card
+
+
+def choose_refusal(background: Sequence[float], objects: Sequence[float]) -> float:
+    """Return the peak probability below which a first click is refused.
+
+    Parameters
+    ----------
+    background, objects : sequence of float
+        Peak probability of what is found under each click on background and on an
+        object, asked with the lowest threshold; 0 where nothing is.
+    """
+    empty, found = np.asarray(background), np.asarray(objects)
+    least = _REFUSE_STEPS[0]
+    most = np.mean(found < least) + _MOST_REFUSED_OBJECTS if found.size else 1.0
+    chosen = least
+    for threshold in _REFUSE_STEPS:
+        if found.size and np.mean(found < threshold) > most:
+            break
+        chosen = threshold
+        if not empty.size or np.mean(empty < threshold) >= _WANTED_REFUSALS:
+            break
+    return chosen
 
 
 def _look_at(
     predictor: SegmentationPredictor,
     item: DataItem,
     findings: _Findings,
+    rng: np.random.Generator,
 ) -> None:
     card = predictor.card
     case = _show(predictor, item, findings.mask_classes)
@@ -114,6 +141,9 @@ def _look_at(
         findings.dice.append(_dice(automatic.mask, truth) if truth.any() else None)
     for wanted in _objects_to_click(case, card):
         _click_inside(predictor, case, wanted, findings)
+    click = background_click(truth, rng, min_distance_px=20)
+    if click is not None:
+        findings.background_peak.append(_peak(predictor.predict([click])))
 
 
 def _show(
@@ -153,6 +183,7 @@ def _click_inside(
     if click is None:
         return
     answer = predictor.predict([click])
+    findings.object_peak.append(_peak(answer))
     names = predictor.card.object_classes
     name = case.class_of(truth)
     if answer.classes and name in names:
@@ -160,21 +191,9 @@ def _click_inside(
         findings.object_truth.append(names.index(name))
 
 
-def _refused_share(
-    predictor: SegmentationPredictor,
-    items: Sequence[DataItem],
-    seed: int,
-    mask_classes: MaskClasses | None,
-) -> float:
-    """Return the share of clicks on background answered "no object here"."""
-    rng = np.random.default_rng(seed)
-    refused = []
-    for item in items:
-        truth = _show(predictor, item, mask_classes).truth
-        click = background_click(truth, rng, min_distance_px=20)
-        if click is not None:
-            refused.append(not predictor.predict([click]).mask.any())
-    return float(np.mean(refused)) if refused else 1.0
+def _peak(answer: Prediction) -> float:
+    """Return the largest probability of what a click found, 0 where nothing."""
+    return float(answer.probability[answer.mask].max(initial=0.0))
 
 
 def _choose_empty(findings: _Findings) -> float:

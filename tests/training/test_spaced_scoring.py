@@ -11,7 +11,7 @@ from napari_segmoe.inference.network import WindowNetwork
 from napari_segmoe.inference.predictor import SegmentationPredictor
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.models.registry import create_model
-from napari_segmoe.training.calibration import calibrate
+from napari_segmoe.training.calibration import calibrate, choose_refusal
 from napari_segmoe.training.cases import read_case
 from napari_segmoe.training.evaluation import evaluate_folder
 from tests.training.tissue import SHAPE, touching_glands, write_folder
@@ -110,9 +110,19 @@ def test_calibration_clicks_each_object_and_fills_in_the_card(
         card = calibrate(network, folder.items[:2])
     finally:
         network.card = before
-    inside = clicked[:8]  # four objects in each of two images
-    ids = touching_glands()
-    assert [ids[round(one.y), round(one.x)] for (one,) in inside] == [1, 2, 3, 4] * 2
     assert () not in clicked  # no image head: the automatic mode is not asked
+    ids = touching_glands()
+    hit = [int(ids[round(one.y), round(one.x)]) for (one,) in clicked]
+    assert hit == [1, 2, 3, 4, 0] * 2  # of each image its objects, then background
     assert 0.2 <= card.refuse_below <= 0.95
     assert card.spacing_um == 1.0
+
+
+def test_refusals_spare_objects():
+    """A weak network gave no answer to 43 % of clicks on lesions before."""
+    empty = [0.1, 0.6, 0.6, 0.6, 0.6, 0.6, 0.85, 0.97]
+    sure, unsure = [0.99] * 10, [0.99, 0.99, 0.99, 0.99, 0.75, 0.65, 0.55, 0.45, 0.1]
+    assert choose_refusal(empty, sure) == 0.7  # 6 of 8 below
+    assert choose_refusal(empty, unsure) == 0.4  # 0.5 would lose one of nine more
+    assert choose_refusal(empty, []) == 0.7
+    assert choose_refusal([], unsure) == 0.2

@@ -65,7 +65,8 @@ def history(
     as_json: options.AsJson = False,
 ) -> None:
     """Show what was done, oldest first."""
-    from napari_segmoe.project.store import ProjectStore, describe_event
+    from napari_segmoe.project.headlines import describe_event
+    from napari_segmoe.project.store import ProjectStore
 
     with ProjectStore.open(path, read_only=True) as store:
         if image is not None:

@@ -5,7 +5,8 @@ import sqlite3
 from dataclasses import dataclass
 
 from napari_segmoe.errors import ProjectError
-from napari_segmoe.project.records import EventKind
+from napari_segmoe.project.payload import from_json, to_json
+from napari_segmoe.project.records import EventKind, ProjectEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +110,18 @@ def _say(values: dict[str, object]) -> str:
 
 def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def describe_event(event: ProjectEvent) -> dict[str, object]:
+    """Return an event as one line of a history, without its pixels."""
+    _, box = from_json(to_json(event.change, event.patch))
+    return {
+        "number": event.number,
+        "time_utc": event.time_utc,
+        "kind": event.kind.value,
+        "annotator": event.annotator,
+        "image": event.image,
+        "objects": sorted(event.change.objects or ()),
+        "box": None if box is None else list(box),
+        "details": json.loads(json.dumps(dict(event.change.details or {}))),
+    }

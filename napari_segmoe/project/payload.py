@@ -3,15 +3,16 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from napari_segmoe.errors import ProjectError
 from napari_segmoe.project.label_runs import decode_runs, encode_runs
 from napari_segmoe.project.records import (
     Change,
     ClassRecord,
+    EventKind,
     ImageRecord,
     ModelVersion,
     ObjectState,
@@ -20,6 +21,11 @@ from napari_segmoe.project.records import (
     TileState,
 )
 
+Record = TypeVar("Record", bound=BaseModel)
+DAMAGED = (
+    "A part of the project cannot be read: it is damaged, or was written by another"
+    " version. Verify the project, then restore a backup."
+)
 FIRST_DIGEST = b"\0" * 32
 
 
@@ -60,10 +66,29 @@ def from_json(text: str) -> tuple[Change, tuple[int, int, int, int] | None]:
         values = dict(json.loads(text))
         return _change_of(values), _box_of(values)
     except (ValueError, TypeError, AttributeError, ValidationError) as error:
-        raise ProjectError(
-            "An event of the project cannot be read: it is damaged, or was written by"
-            " another version. Run `segmoe project verify`."
-        ) from error
+        raise ProjectError(DAMAGED) from error
+
+
+def parse_record(kind: type[Record], text: str) -> Record:
+    """Return a stored record.
+
+    Raises
+    ------
+    ProjectError
+        If the text is damaged.
+    """
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise ProjectError(DAMAGED) from error
+
+
+def parse_kind(text: str) -> EventKind:
+    """Return what an event records; raises `ProjectError` where that is unknown."""
+    try:
+        return EventKind(text)
+    except ValueError as error:
+        raise ProjectError(DAMAGED) from error
 
 
 def _change_of(values: Mapping[str, Any]) -> Change:

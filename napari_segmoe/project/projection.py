@@ -2,13 +2,15 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from napari_segmoe.errors import ProjectConflictError, ProjectError
 from napari_segmoe.project.label_runs import Labels, decode_runs, encode_runs
+from napari_segmoe.project.payload import DAMAGED, parse_record
 from napari_segmoe.project.records import (
     Change,
     ImageRecord,
@@ -107,7 +109,10 @@ def read_class_details(connection: sqlite3.Connection) -> Mapping[str, Any]:
         " ('classes', 'undo', 'redo') AND json_type(payload, '$.classes') = 'array'"
         " ORDER BY number DESC LIMIT 1"
     ).fetchone()
-    return {} if found is None or found[0] is None else dict(json.loads(found[0]))
+    try:
+        return {} if found is None or found[0] is None else dict(json.loads(found[0]))
+    except (ValueError, TypeError) as error:
+        raise ProjectError(DAMAGED) from error
 
 
 def _check_name(connection: sqlite3.Connection, image: ImageRecord) -> None:
@@ -116,7 +121,7 @@ def _check_name(connection: sqlite3.Connection, image: ImageRecord) -> None:
     ).fetchone()
     if found is None:
         return
-    there = ImageRecord.model_validate_json(found[0])
+    there = parse_record(ImageRecord, found[0])
     if there.model_copy(update=_MUTABLE) != image.model_copy(update=_MUTABLE):
         raise ProjectConflictError(
             f"Another program has given the name {image.name} to an image meanwhile."
@@ -227,7 +232,7 @@ def read_image(connection: sqlite3.Connection, name: str) -> ImageRecord:
     ).fetchone()
     if found is None:
         raise ProjectError(f"The project has no image {name!r}. Add it first.")
-    return ImageRecord.model_validate_json(found[0])
+    return parse_record(ImageRecord, found[0])
 
 
 def read_objects(connection: sqlite3.Connection, image: str) -> dict[int, ObjectState]:
@@ -239,6 +244,15 @@ def read_objects(connection: sqlite3.Connection, image: str) -> dict[int, Object
         (image,),
     )
     read = ObjectState.model_validate  # of a mapping: half the time of keywords
+    try:
+        return _states(rows, read)
+    except ValidationError as error:
+        raise ProjectError(DAMAGED) from error
+
+
+def _states(
+    rows: Iterator[Any], read: Callable[[Any], ObjectState]
+) -> dict[int, ObjectState]:
     return {
         row[0]: read(
             {

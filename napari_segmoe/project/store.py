@@ -1,6 +1,5 @@
 """A project on disk: events are appended, everything else follows from them."""
 
-import json
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,8 @@ from typing import Any, Self
 
 from napari_segmoe.errors import ProjectError
 from napari_segmoe.project.database import (
+    ProjectConnection,
+    Whereabouts,
     clear_errors,
     connect,
     journal_mode,
@@ -25,6 +26,8 @@ from napari_segmoe.project.payload import (
     chain,
     from_json,
     pack_pixels,
+    parse_kind,
+    parse_record,
     to_json,
     unpack_pixels,
 )
@@ -71,9 +74,10 @@ class ProjectStore:
         Of its database; closed by `close`.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: ProjectConnection) -> None:
         self.path = path
         self._connection = connection
+        self._place = Whereabouts(path / DATABASE)
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -192,7 +196,8 @@ class ProjectStore:
         payload = to_json(change, patch)
         before, after = pack_pixels(patch)
         time_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
-        with clear_errors(self.path / DATABASE), transaction(self._connection):
+        self._place.check()
+        with transaction(self._connection):
             check_seen(self._connection, image, seen)
             number, previous = self._last()
             parts = (number + 1, time_utc, kind.value, annotator, image, payload)
@@ -205,6 +210,10 @@ class ProjectStore:
         return ProjectEvent(
             number + 1, time_utc, kind, annotator, image, change, patch, digest.hex()
         )
+
+    def check_place(self) -> None:
+        """Raise `ProjectError` where the project was moved, deleted or replaced."""
+        self._place.check()
 
     def _last(self) -> tuple[int, bytes]:
         found = self._connection.execute(
@@ -259,7 +268,7 @@ class ProjectStore:
     def images(self) -> tuple[ImageRecord, ...]:
         """Return all images, by name."""
         rows = self._connection.execute("SELECT record FROM images ORDER BY name")
-        return tuple(ImageRecord.model_validate_json(text) for (text,) in rows)
+        return tuple(parse_record(ImageRecord, text) for (text,) in rows)
 
     def annotators(self) -> tuple[str, ...]:
         """Return the annotators' pseudonyms."""
@@ -304,12 +313,12 @@ class ProjectStore:
     def models(self) -> tuple[ModelVersion, ...]:
         """Return the published weights, oldest first."""
         rows = self._connection.execute("SELECT record FROM models ORDER BY number")
-        return tuple(ModelVersion.model_validate_json(text) for (text,) in rows)
+        return tuple(parse_record(ModelVersion, text) for (text,) in rows)
 
     def runs(self) -> tuple[RunRecord, ...]:
         """Return the training runs, by name."""
         rows = self._connection.execute("SELECT record FROM runs ORDER BY name")
-        return tuple(RunRecord.model_validate_json(text) for (text,) in rows)
+        return tuple(parse_record(RunRecord, text) for (text,) in rows)
 
     def events(
         self, *, since: int = 0, image: str | None = None
@@ -333,7 +342,7 @@ class ProjectStore:
             yield ProjectEvent(
                 number,
                 time_utc,
-                EventKind(kind),
+                parse_kind(kind),
                 annotator,
                 about,
                 change,
@@ -366,18 +375,3 @@ class ProjectStore:
             with closing(sqlite3.connect(partial)) as copy:
                 self._connection.backup(copy)
             partial.replace(target)
-
-
-def describe_event(event: ProjectEvent) -> dict[str, object]:
-    """Return an event as one line of a history, without its pixels."""
-    _, box = from_json(to_json(event.change, event.patch))
-    return {
-        "number": event.number,
-        "time_utc": event.time_utc,
-        "kind": event.kind.value,
-        "annotator": event.annotator,
-        "image": event.image,
-        "objects": sorted(event.change.objects or ()),
-        "box": None if box is None else list(box),
-        "details": json.loads(json.dumps(dict(event.change.details or {}))),
-    }

@@ -58,8 +58,8 @@ def verify_project(path: Path) -> Verification:
             faults += broken
             if not faults:
                 faults += _check_tables(connection)
-        except sqlite3.DatabaseError as error:
-            faults.append(f"The database cannot be read to its end: {error}.")
+        except ProjectError as error:
+            faults.append(f"It cannot be read to its end. {error}")
     return Verification(count, tuple(faults))
 
 

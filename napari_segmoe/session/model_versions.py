@@ -91,8 +91,8 @@ class ModelVersions:
 
     def read(self) -> None:
         """Read the versions anew."""
-        store = self._store
-        found = () if store is None else read_versions(store)
+        reading = self._session.project.reading
+        found = reading.read("versions of the model", read_versions, ())
         if found != self._versions:
             self._versions = found
             self.changed.emit()

@@ -1,40 +1,29 @@
 """The project that a session works in: each lasting step is stored before it shows."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_segmoe.errors import ProjectConflictError, ProjectError
 from napari_segmoe.project.database import clear_errors
-from napari_segmoe.project.local_files import (
-    note_annotator,
-    note_paths,
-    read_annotator,
-)
+from napari_segmoe.project.local_files import note_annotator, read_annotator
 from napari_segmoe.project.open_marks import leave_mark, read_marks, remove_mark
 from napari_segmoe.project.records import Change, EventKind
 from napari_segmoe.project.store import DATABASE, ProjectStore
 from napari_segmoe.session.classes import ClassTable
 from napari_segmoe.session.history import Snapshot, Step
-from napari_segmoe.session.image import SessionImage
-from napari_segmoe.session.project_classes import (
-    adopt_classes,
-    agree_on_classes,
-    stored_table,
-)
+from napari_segmoe.session.project_arrivals import ProjectArrivals
+from napari_segmoe.session.project_classes import agree_on_classes
 from napari_segmoe.session.project_images import find_copies
 from napari_segmoe.session.project_notes import notes_on_opening
+from napari_segmoe.session.project_reading import ProjectReading
 from napari_segmoe.session.project_recorder import StepRecorder
-from napari_segmoe.session.project_restoring import add_regions, restore, take_in
 from napari_segmoe.session.project_states import (
     class_details,
     class_records,
     is_lasting,
 )
-from napari_segmoe.session.slide_work import SlideWork
 from napari_segmoe.session.unsaved_step import UnsavedStep, make_unsaved, version_of
-from napari_segmoe.session.worklist_entries import WorklistEntry
 from napari_segmoe.session.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -56,6 +45,8 @@ class ProjectLink:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
+        self.reading = ProjectReading(self)
+        self.arrivals = ProjectArrivals(session, self)
         self._recorder: StepRecorder | None = None
         self._mark: Path | None = None
         self.store: ProjectStore | None = None
@@ -80,10 +71,12 @@ class ProjectLink:
     @property
     def image_name(self) -> str | None:
         """Name of the present image in the project, as ``image-0007``, or None."""
-        image = self._session.image
-        if self._recorder is None or image is None:
+        image, recorder = self._session.image, self._recorder
+        if recorder is None or image is None:
             return None
-        return self._recorder.find_name(image)
+        return self.reading.read(
+            "name of this image", lambda _: recorder.find_name(image), None
+        )
 
     @property
     def model_version(self) -> int | None:
@@ -104,7 +97,7 @@ class ProjectLink:
         ProjectError
             If no project is open, or it cannot be written.
         """
-        store, recorder = self._require()
+        store, recorder = self.require()
         name = (pseudonym or "").strip() or None
         if name is not None and name not in store.annotators():
             store.append(EventKind.ANNOTATOR, Change(annotator=name))
@@ -174,77 +167,17 @@ class ProjectLink:
                 workspace.snapshot = reached
                 self._session.show_workspace()
         else:
-            self._after(error, is_asked=True)
+            self.after(error, is_asked=True)
         return not self.unsaved
 
     def take_stored(self) -> None:
         """Drop unsaved steps of the present image: show what the project has of it."""
-        _, recorder = self._require()
+        _, recorder = self.require()
         workspace = self._session.require_workspace()
+        self.arrivals.bring(workspace)
         recorder.drop(workspace)
-        self._bring(workspace)
         self._session.show_workspace()
-        self._after(recorder.flush(), is_asked=True)
-
-    def refresh(self) -> None:
-        """Show what an import, or somebody else, has put into the project.
-
-        Raises
-        ------
-        ProjectError
-            If no project is open, or it cannot be read.
-        """
-        store, _ = self._require()
-        self._take_classes(store)
-        for workspace in self._session.workspaces:
-            self.follow(workspace)
-        self._session.regions.restore()
-        self._session.show_workspace()
-        self._session.project_changed.emit()
-
-    def follow(self, workspace: Workspace) -> None:
-        """Bring what the project has of an image that was chosen: for `Session`.
-
-        A plain image that the project does not have joins it; a slide's region
-        joins with its first object.
-        """
-        if self._recorder is None:
-            return
-        try:
-            if workspace.image.region is None:
-                self._recorder.require_name(workspace.image)
-            is_own = bool(self._recorder.waiting_of(workspace))
-            if not is_own and self._recorder.has_news(workspace.image):
-                self._bring(workspace)
-        except ProjectError as error:
-            self._session.report(error)
-        self._session.worklist_changed.emit()
-
-    def add_image(self, image: SessionImage) -> None:
-        """Take an image that is not worked on into the project: for `Worklist`."""
-        try:
-            self._require()[1].require_name(image)
-        except ProjectError as error:
-            self._session.report(error)
-        self._session.worklist_changed.emit()
-
-    def note_slides(self, entries: Iterable[WorklistEntry]) -> None:
-        """Remember where slides lie that have no region yet: for `Worklist`."""
-        found = {one.key: one.path for one in entries if one.path and one.is_slide}
-        if self.store is not None and found:
-            note_paths(self.store.path, found)
-
-    def bring_regions(self, work: SlideWork) -> None:
-        """Bring the regions that the project has of a slide: for `Regions`."""
-        if self.store is None:
-            return
-        add_regions(self.store, work)
-        for one in work.records:
-            workspace = self._session.workspaces.ensure(
-                work.image_of(one), self._session.snapshot.classes
-            )
-            if not workspace.snapshot.records:
-                self.follow(workspace)
+        self.after(recorder.flush(), is_asked=True)
 
     def record(
         self, step: Step, *, is_undo: bool = False, is_redo: bool = False
@@ -269,14 +202,14 @@ class ProjectLink:
         error = recorder.record(unsaved)
         if isinstance(error, ProjectConflictError):
             return self._join(workspace, after)
-        self._after(error)
+        self.after(error)
         return None if after is planned else after
 
     def record_classes(self, before: ClassTable, after: ClassTable) -> None:
         """Store a list of classes that changed without a step: for `Session`."""
         if self._recorder is not None and before != after:
             change = Change(classes=class_records(after), details=class_details(after))
-            self._after(self._recorder.record(UnsavedStep(EventKind.CLASSES, change)))
+            self.after(self._recorder.record(UnsavedStep(EventKind.CLASSES, change)))
 
     def _with_their_classes(
         self, step: Step, *, is_undo: bool
@@ -285,9 +218,13 @@ class ProjectLink:
         before, after = step.before, step.after
         if is_undo:
             before, after = after, before
-        if before.classes == after.classes or self.unsaved or self.store is None:
+        if before.classes == after.classes or self.unsaved:
             return step, after
-        agreed = agree_on_classes(self._session, self.store, before, after)
+        agreed = self.reading.read(
+            "classes",
+            lambda store: agree_on_classes(self._session, store, before, after),
+            after,
+        )
         if is_undo:
             return replace(step, before=agreed), agreed
         return replace(step, after=agreed), agreed
@@ -315,59 +252,40 @@ class ProjectLink:
             if not mark.is_alive:
                 remove_mark(mark.path)
         self._mark = leave_mark(store.path, events=store.last_number())
-        self._take_classes(store)
+        self.arrivals.take_classes(store)
         for workspace in self._session.workspaces:
             if workspace.snapshot.records:
-                self._take_work(workspace)
+                step = self.arrivals.take_work(workspace)
+                self.after(recorder.record(step) if step else None)
         self._session.regions.restore()
         if self._session.workspace is not None:
-            self.follow(self._session.workspace)
+            self.arrivals.follow(self._session.workspace)
         self._session.show_workspace()
         self._session.project_changed.emit()
         self._session.worklist.join_project()
         self._session.worklist_changed.emit()
 
-    def _take_classes(self, store: ProjectStore) -> None:
-        stored = stored_table(store)
-        self.record_classes(stored, adopt_classes(self._session, stored))
-
-    def _take_work(self, workspace: Workspace) -> None:
-        store, recorder = self._require()
-        name = recorder.find_name(workspace.image)
-        version = self._session.next_label_version()
-        step = take_in(store, name, workspace, label_version=version)
-        if name is not None:
-            recorder.note_seen(workspace.image)
-        if step is not None:
-            self._after(recorder.record(step))
-
-    def _bring(self, workspace: Workspace) -> None:
-        store, recorder = self._require()
-        name = recorder.find_name(workspace.image)
-        if name is not None:
-            version = self._session.next_label_version()
-            recorder.note_seen(workspace.image)
-            if store.classes() != class_records(self._session.snapshot.classes):
-                adopt_classes(self._session, stored_table(store))
-            restore(store, name, workspace, label_version=version)
-
     def _join(self, workspace: Workspace, after: Snapshot) -> Snapshot | None:
         """Store steps after those of another window, and take those in."""
-        _, recorder = self._require()
+        _, recorder = self.require()
         error = recorder.join(workspace)
-        self._after(error)
+        self.after(error)
         if error is not None:
             return None
         workspace.snapshot = after
-        self._bring(workspace)
+        try:
+            self.arrivals.bring(workspace)
+        except ProjectError as unreadable:
+            self._session.report(unreadable)
+            return None
         self._session.notified.emit(
             "Another window or program has changed this image meanwhile: its changes"
             " were taken in. Undo begins anew here."
         )
         return workspace.snapshot
 
-    def _after(self, error: ProjectError | None, *, is_asked: bool = False) -> None:
-        """Say what became of a step: unsaved, or saved again."""
+    def after(self, error: ProjectError | None, *, is_asked: bool = False) -> None:
+        """Say what became of a step: unsaved, or saved again: for this package."""
         before, self.failure = self.failure, str(error) if error else ""
         if error is not None and (is_asked or self.failure != before):
             count = self.unsaved
@@ -379,6 +297,11 @@ class ProjectLink:
             self._session.notified.emit("All steps are stored in the project again.")
         if error is not None or before:
             self._session.project_changed.emit()
+
+    def settle_patience(self) -> None:
+        """Wait for other programs as usual again: for `ProjectReading`."""
+        if self._recorder is not None:
+            self._recorder.settle_patience()
 
     def _check_saved(self) -> None:
         if self.unsaved and not self.retry():
@@ -393,8 +316,16 @@ class ProjectLink:
             self.store.close()
         self.store = self._recorder = self._mark = None
         self.notes, self.failure = (), ""
+        self.reading.forget()
 
-    def _require(self) -> tuple[ProjectStore, StepRecorder]:
+    def require(self) -> tuple[ProjectStore, StepRecorder]:
+        """Return the open project and what stores steps in it: for this package.
+
+        Raises
+        ------
+        ProjectError
+            If no project is open.
+        """
         if self.store is None or self._recorder is None:
             raise ProjectError("No project is open. Open one, or make a new one.")
         return self.store, self._recorder

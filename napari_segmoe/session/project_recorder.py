@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from napari_segmoe.errors import ProjectConflictError, ProjectError
-from napari_segmoe.project.database import clear_errors
 from napari_segmoe.project.local_files import note_paths, read_paths
 from napari_segmoe.project.records import EventKind, ImageRecord
-from napari_segmoe.project.store import DATABASE, ProjectStore
+from napari_segmoe.project.store import ProjectStore
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.project_images import (
     COPIES,
@@ -41,7 +40,7 @@ class StepRecorder:
         self._seen: dict[str, int] = {}  # newest event known, by session key
         self._identities: dict[str, ImageIdentity] = {}  # by session key
         self.annotator: str | None = None
-        store.set_patience(_PATIENCE_S)
+        self.settle_patience()
 
     @property
     def waiting(self) -> tuple[UnsavedStep, ...]:
@@ -72,8 +71,7 @@ class StepRecorder:
             if id(step.workspace) in blocked:
                 continue
             try:
-                with clear_errors(self._store.path / DATABASE):
-                    self._store_step(step)
+                self._store_step(step)
             except ProjectConflictError as error:
                 blocked.add(id(step.workspace))
                 first = first or error
@@ -82,8 +80,20 @@ class StepRecorder:
                 break
             else:
                 self._waiting.remove(step)
-        self._store.set_patience(_SHORT_PATIENCE_S if self._waiting else _PATIENCE_S)
+        self.settle_patience()
         return first
+
+    def settle_patience(self) -> None:
+        """Wait for other programs as long as suits what waits here."""
+        self._store.set_patience(_SHORT_PATIENCE_S if self._waiting else _PATIENCE_S)
+
+    def on_copy(self, store: ProjectStore) -> "StepRecorder":
+        """Return a recorder with the same steps for a copy of the project."""
+        other = StepRecorder(store)
+        other._waiting = list(self._waiting)
+        other._names, other._seen = dict(self._names), dict(self._seen)
+        other.annotator = self.annotator
+        return other
 
     def drop(self, workspace: Workspace) -> None:
         """Forget the steps of an image that wait."""
@@ -93,8 +103,7 @@ class StepRecorder:
         """Return an image's name in the project, None where it has none yet."""
         if image.key not in self._names:
             identity = self._identity(image)
-            with clear_errors(self._store.path / DATABASE):
-                record = find_record(self._store, identity)
+            record = find_record(self._store, identity)
             if record is None:
                 return None
             self._names[image.key] = record.name
@@ -117,16 +126,18 @@ class StepRecorder:
             self.note_seen(image)
         return name
 
-    def note_seen(self, image: SessionImage) -> None:
-        """Take note that all events of an image are known."""
-        self._seen[image.key] = self._store.last_number(self._names[image.key])
+    def newest(self, image: SessionImage) -> int:
+        """Return the number of the project's newest event of an image; 0: none."""
+        name = self.find_name(image)
+        return self._store.last_number(name) if name is not None else 0
+
+    def note_seen(self, image: SessionImage, number: int | None = None) -> None:
+        """Take note that all events of an image are known, up to a number."""
+        self._seen[image.key] = self.newest(image) if number is None else number
 
     def has_news(self, image: SessionImage) -> bool:
         """Whether somebody else has changed an image, or it was not read yet."""
-        name = self.find_name(image)
-        with clear_errors(self._store.path / DATABASE):
-            number = self._store.last_number(name) if name is not None else 0
-        return number > self._seen.get(image.key, 0)
+        return self.newest(image) > self._seen.get(image.key, 0)
 
     def waiting_of(self, workspace: Workspace) -> tuple[UnsavedStep, ...]:
         """Return the steps of an image that wait."""
@@ -140,11 +151,14 @@ class StepRecorder:
         ProjectError or None
             What still keeps steps waiting.
         """
-        name, steps = self.find_name(workspace.image), self.waiting_of(workspace)
+        name, steps = self._names.get(workspace.image.key), self.waiting_of(workspace)
         if name is None or not steps:
             return self.flush()
         seen = self._seen.get(workspace.image.key, 0)
-        moved = rebase_steps(self._store, name, steps, seen=seen)
+        try:
+            moved = rebase_steps(self._store, name, steps, seen=seen)
+        except ProjectError as error:
+            return error
         if moved is None:
             return ProjectConflictError(
                 f"Another window has changed the same objects of {name}. Show what is"

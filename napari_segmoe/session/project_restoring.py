@@ -33,12 +33,15 @@ def restore(
         spacing_um=workspace.image.spacing_um,
         region=workspace.image.region,
     )
+    tiles = tuple(tile.box for tile in store.tiles(name))  # all is read, or nothing new
+    places = store.places(name).get(name, ())
     workspace.replace_labels(labels)
     workspace.history.clear()
     workspace.snapshot = replace(
         workspace.snapshot,
         records=records,
-        tiles=tuple(tile.box for tile in store.tiles(name)),
+        tiles=tiles,
+        places=places,
         label_version=label_version,
     )
 

@@ -189,7 +189,7 @@ class ProjectTasks:
 
     def _show_imported(self) -> None:
         try:
-            self._session.project.refresh()
+            self._session.project.arrivals.refresh()
         except ProjectError as error:
             self._session.report(error)
 

@@ -116,7 +116,7 @@ class Regions:
         self._open = self.works.open(scene)
         self._view = self._rectangle = None
         self._take_spacing(self._open.scene)
-        self._session.project.bring_regions(self._open)
+        self._session.project.arrivals.bring_regions(self._open)
         if self.current is None:
             self._session.wait_for_region()
             self._session.model.load()
@@ -330,7 +330,7 @@ class Regions:
     def restore(self) -> None:
         """Bring the regions that the project has of the slide: for `ProjectLink`."""
         if self._open is not None:
-            self._session.project.bring_regions(self._open)
+            self._session.project.arrivals.bring_regions(self._open)
             self.regions_changed.emit()
 
     def forget_work(self) -> None:

@@ -160,7 +160,7 @@ class Session:
         self._park()
         self.regions.follow(image)
         known = self.workspaces.ensure(image, self._classes)
-        self.project.follow(known)
+        self.project.arrivals.follow(known)
         known.snapshot = replace(known.snapshot, classes=self._classes)
         self.workspace = known
         self.log.record(EventKind.IMAGE, {"key": image.key, "shape": image.shape})

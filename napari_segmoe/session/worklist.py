@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_segmoe.data.images import read_image
 from napari_segmoe.errors import ImageReadError, NoImageError
+from napari_segmoe.project.store import ProjectStore
 from napari_segmoe.session.image import SessionImage
 from napari_segmoe.session.jobs import REGIONS
 from napari_segmoe.session.objects import LabelBox
@@ -115,8 +116,11 @@ class Worklist:
     @property
     def rows(self) -> tuple[WorklistRow, ...]:
         """All images, in the chosen order."""
-        objects = self._object_counts()
-        rows = [self._row(entry, objects) for entry in self.entries()]
+        entries = self.entries()
+        known = self._session.project.reading.read(
+            "state of the images", lambda store: _count(store, entries), None
+        )
+        rows = [self._row(entry, known or {}) for entry in entries]
         if self.order is WorklistOrder.ADDED:
             return tuple(rows)
         seed = self.seed if self.order is WorklistOrder.RANDOM else None
@@ -126,8 +130,8 @@ class Worklist:
 
     def entries(self) -> tuple[WorklistEntry, ...]:
         """Return the files: those of the project, then those that did not join yet."""
-        store = self._session.project.store
-        stored = stored_entries(store) if store is not None else {}
+        reading = self._session.project.reading
+        stored = reading.read("list of images", stored_entries, None) or {}
         others = (one for key, one in self._added.items() if key not in stored)
         return (*stored.values(), *others)
 
@@ -150,7 +154,7 @@ class Worklist:
         known = {entry.key for entry in self.entries()}
         new = {entry.key: entry for entry in found if entry.key not in known}
         self._added |= new
-        self._session.project.note_slides(new.values())
+        self._session.project.arrivals.note_slides(new.values())
         self.join_project()
         self._session.worklist_changed.emit()
         return len(new)
@@ -236,8 +240,12 @@ class Worklist:
             end = "last" if by > 0 else "first"
             self._session.notified.emit(f"This is the {end} image of the list.")
 
-    def _row(self, entry: WorklistEntry, stored: Mapping[str, int]) -> WorklistRow:
-        counts = self._counts(entry, stored)
+    def _row(
+        self, entry: WorklistEntry, known: Mapping[str, Sequence[_Count]]
+    ) -> WorklistRow:
+        counts = known.get(entry.key, ())
+        if not self._session.project.is_open:
+            counts = self._own_counts(entry)
         objects = sum(one.objects for one in counts)
         status = WorklistStatus.UNTOUCHED
         if counts and all(one.is_done for one in counts):
@@ -255,28 +263,13 @@ class Worklist:
             entry.is_missing,
         )
 
-    def _counts(
-        self, entry: WorklistEntry, stored: Mapping[str, int]
-    ) -> Sequence[_Count]:
-        store = self._session.project.store
-        if store is None:
-            return [
-                _Count(len(one.snapshot.records), one.snapshot.tiles, one.image.shape)
-                for one in self._session.workspaces
-                if one.image.path == entry.path
-            ]
-        found = []
-        for name in entry.images:
-            tiles = tuple(tile.box for tile in store.tiles(name))
-            found.append(_Count(stored.get(name, 0), tiles, store.image(name).shape))
-        return found
-
-    def _object_counts(self) -> Mapping[str, int]:
-        store = self._session.project.store
-        counts: dict[str, int] = {}
-        for (name, _, _), count in (store.count_objects() if store else {}).items():
-            counts[name] = counts.get(name, 0) + count
-        return counts
+    def _own_counts(self, entry: WorklistEntry) -> Sequence[_Count]:
+        """Return what was made on an image without a project."""
+        return [
+            _Count(len(one.snapshot.records), one.snapshot.tiles, one.image.shape)
+            for one in self._session.workspaces
+            if one.image.path == entry.path
+        ]
 
     def _is_current(self, entry: WorklistEntry) -> bool:
         slide = self._session.regions.slide
@@ -293,10 +286,30 @@ class Worklist:
         if isinstance(found, ImageReadError):
             self._session.report(found)
         else:
-            self._session.project.add_image(found)
+            self._session.project.arrivals.add_image(found)
 
     def _note(self, error: Exception) -> None:
         self._session.report(error)
+
+
+def _count(
+    store: ProjectStore, entries: Sequence[WorklistEntry]
+) -> Mapping[str, Sequence[_Count]]:
+    """Return what a project has of each entry's images, by the entry's key."""
+    objects: dict[str, int] = {}
+    for (name, _, _), count in store.count_objects().items():
+        objects[name] = objects.get(name, 0) + count
+    found = {}
+    for entry in entries:
+        found[entry.key] = [
+            _Count(
+                objects.get(name, 0),
+                tuple(tile.box for tile in store.tiles(name)),
+                store.image(name).shape,
+            )
+            for name in entry.images
+        ]
+    return found
 
 
 def _read(entry: WorklistEntry) -> SessionImage | ImageReadError:

@@ -1,4 +1,4 @@
-"""What the user must know of the project: restored work, unsaved steps."""
+"""What the user must know of the project: restored work, unsaved or unread parts."""
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
@@ -50,6 +50,7 @@ class ProjectBanner(QFrame):
             "",
             "Drop the unsaved steps on this image, and show what the project has",
         )
+        self._again = make_button("Read again", "", "Read the project once more")
         self._choices = QWidget()
         choices = QVBoxLayout(self._choices)
         choices.setContentsMargins(0, 0, 0, 0)
@@ -63,10 +64,13 @@ class ProjectBanner(QFrame):
         layout.setSpacing(6)
         layout.addLayout(line)
         layout.addWidget(self._choices)
+        layout.addWidget(self._again)
         self._close.clicked.connect(self._on_close_clicked)
         self._retry.clicked.connect(self._on_retry_clicked)
         self._theirs.clicked.connect(self._on_theirs_clicked)
+        self._again.clicked.connect(self._on_again_clicked)
         session.project_changed.connect(self._on_project_changed)
+        session.project.reading.changed.connect(self._on_project_changed)
         self._on_project_changed()
 
     @property
@@ -85,17 +89,22 @@ class ProjectBanner(QFrame):
             self._dismissed = ()
         notes = tuple(one for one in project.notes if one not in self._dismissed)
         is_unsaved = bool(project.unsaved)
-        text = say_unsaved(project.unsaved, project.failure) if is_unsaved else ""
-        self._text.setText("\n".join((text, *notes)).strip())
+        unread = project.reading.failure
+        said = (say_unsaved(project.unsaved, project.failure), unread, *notes)
+        self._text.setText("\n".join(one for one in said if one))
         self._choices.setVisible(is_unsaved)
+        self._again.setVisible(bool(unread))
         self._close.setVisible(bool(notes))
-        colour = UNSAVED_COLOUR if is_unsaved else NEWS_COLOUR
+        colour = UNSAVED_COLOUR if is_unsaved or unread else NEWS_COLOUR
         self.setStyleSheet(_LOOK.format(colour=colour))
-        self.setVisible(is_unsaved or bool(notes))
+        self.setVisible(any(said))
 
     def _on_close_clicked(self) -> None:
         self._dismissed = self._session.project.notes
         self._on_project_changed()
+
+    def _on_again_clicked(self) -> None:
+        run_action(self._session, lambda s: s.project.arrivals.read_again())
 
     def _on_retry_clicked(self) -> None:
         run_action(self._session, lambda s: s.project.retry())

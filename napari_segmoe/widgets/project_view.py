@@ -180,11 +180,15 @@ class ProjectView(QWidget):
             return
         self._name.setText(store.path.name)
         self._name.setToolTip(str(store.path))
-        self._notes.setText("\n".join(store.notes))
-        self._notes.setVisible(bool(store.notes))
+        found = project.reading.read(
+            "annotators", lambda one: (one.notes, one.annotators()), None
+        )
+        notes, annotators = found or ((), ())
+        self._notes.setText("\n".join(notes))
+        self._notes.setVisible(bool(notes))
         with signals_blocked(self._annotator):
             self._annotator.clear()
-            self._annotator.addItems(store.annotators())
+            self._annotator.addItems(annotators)
             self._annotator.setCurrentText(project.annotator or "")
         self._on_objects_changed()
 
@@ -211,16 +215,17 @@ class ProjectView(QWidget):
 
 def say_summary(session: Session) -> str:
     """Return what the project holds, in one line."""
-    store = session.project.store
-    if store is None:
+    found = session.project.reading.read(
+        "counts", lambda store: (store.count_objects(), len(store.models())), None
+    )
+    if found is None:
         return ""
-    counts = store.count_objects()
+    counts, versions = found
     objects, images = sum(counts.values()), len(session.worklist.rows)
     reviewed = sum(n for (_, state, _), n in counts.items() if state != "proposed")
     parts = [_count(images, "image"), _count(objects, "object")]
     if objects:
         parts.append(f"{reviewed} accepted")
-    versions = len(store.models())
     if versions:
         parts.append(_count(versions, "version"))
     return " · ".join(parts)

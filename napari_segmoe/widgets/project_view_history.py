@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_segmoe.errors import ProjectError
 from napari_segmoe.project.headlines import Headline
 from napari_segmoe.session.session import Session
 from napari_segmoe.widgets.history_model import HistoryModel
@@ -93,11 +92,8 @@ class HistoryView(QWidget):
             self._model.read_newer()
 
     def _read(self, below: int | None, limit: int) -> tuple[Headline, ...]:
-        store = self._session.project.store
-        if store is None:
-            return ()
-        try:
-            return store.headlines(below=below, limit=limit)
-        except ProjectError as error:
-            self._session.report(error)
-            return ()
+        return self._session.project.reading.read(
+            "history",
+            lambda store: store.headlines(below=below, limit=limit),
+            (),
+        )

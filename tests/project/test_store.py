@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from napari_segmoe.errors import ProjectConflictError, ProjectError
+from napari_segmoe.project.headlines import describe_event
 from napari_segmoe.project.records import (
     Change,
     EventKind,
@@ -15,7 +16,7 @@ from napari_segmoe.project.records import (
     RunRecord,
     TileState,
 )
-from napari_segmoe.project.store import DATABASE, ProjectStore, describe_event
+from napari_segmoe.project.store import DATABASE, ProjectStore
 from tests.project import scripts
 
 

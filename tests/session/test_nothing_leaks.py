@@ -11,8 +11,9 @@ from PIL import Image
 from napari_segmoe.data.images import read_image
 from napari_segmoe.project.backups import make_backup
 from napari_segmoe.project.exporting import export_project
+from napari_segmoe.project.headlines import describe_event
 from napari_segmoe.project.local_files import LOCAL
-from napari_segmoe.project.store import DATABASE, describe_event
+from napari_segmoe.project.store import DATABASE
 from napari_segmoe.project.verification import verify_project
 from napari_segmoe.session.worklist import WorklistOrder
 from tests.data.test_dicom import write

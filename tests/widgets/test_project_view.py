@@ -255,3 +255,29 @@ def test_the_banner_keeps_unsaved_steps_in_sight_and_tries_again(qtbot, tmp_path
     assert banner.isHidden()
     assert len(session.project.store.objects("image-0001")) == 2
     session.close()
+
+
+def test_the_banner_says_what_cannot_be_read_until_it_can(qtbot, tmp_path):
+    session = make_session()
+    banner = ProjectBanner(session)
+    qtbot.addWidget(banner)
+    view = ProjectView(session)
+    qtbot.addWidget(view)
+    view.show()
+    session.project.create(tmp_path / "study.segmoe")
+    connection = session.project.store._connection
+    connection.execute("ALTER TABLE tiles RENAME TO gone")
+    view.worklist._on_settled()
+    assert not banner.isHidden()
+    assert "Missing here: state of the images." in banner.text
+    assert not banner._again.isHidden()
+    assert banner._choices.isHidden()
+    banner._again.click()
+    view.worklist._on_settled()
+    assert not banner.isHidden()
+    connection.execute("ALTER TABLE gone RENAME TO tiles")
+    banner._again.click()
+    view.worklist._on_settled()
+    assert banner.isHidden()
+    assert session.failures == []
+    session.close()

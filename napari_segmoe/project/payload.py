@@ -14,6 +14,7 @@ from napari_segmoe.project.records import (
     ClassRecord,
     EventKind,
     ImageRecord,
+    JudgedPlace,
     ModelVersion,
     ObjectState,
     PixelPatch,
@@ -45,6 +46,8 @@ def to_json(change: Change, patch: PixelPatch | None) -> str:
         }
     if change.tiles:
         values["tiles"] = [tile.model_dump(mode="json") for tile in change.tiles]
+    if change.places:
+        values["places"] = [one.model_dump(mode="json") for one in change.places]
     if change.classes is not None:
         values["classes"] = [one.model_dump(mode="json") for one in change.classes]
     if change.details:
@@ -101,6 +104,9 @@ def _change_of(values: Mapping[str, Any]) -> Change:
         if objects is None
         else {int(key): _record(ObjectState, one) for key, one in objects.items()},
         tiles=tuple(TileState.model_validate(one) for one in values.get("tiles", ())),
+        places=tuple(
+            JudgedPlace.model_validate(one) for one in values.get("places", ())
+        ),
         classes=None
         if classes is None
         else tuple(ClassRecord.model_validate(one) for one in classes),

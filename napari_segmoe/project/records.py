@@ -53,6 +53,7 @@ class EventKind(StrEnum):
     PUBLISH = "publish"
     ROLLBACK = "rollback"
     REVERT = "revert"
+    REJECT = "reject"
 
 
 class _Record(BaseModel):
@@ -105,6 +106,14 @@ class TileState(_Record):
     is_finished: bool = True
 
 
+class PlaceVerdict(StrEnum):
+    """What a person made of a model's answers somewhere."""
+
+    PROPOSED = "proposed"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
 class ClassRecord(_Record):
     """One class of the project's list."""
 
@@ -119,6 +128,20 @@ def _in_order(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 Figures = Annotated[Mapping[str, float], AfterValidator(_in_order)]
+
+
+class JudgedPlace(_Record):
+    """A box of an image in which a model's answers were accepted or rejected.
+
+    ``source`` names what proposed them: a round, or the weights that were asked. What
+    was rejected counts whatever proposes it. ``figures``: objects, confidence,
+    agreement, weight.
+    """
+
+    box: PixelBox
+    verdict: PlaceVerdict
+    source: str = ""
+    figures: Figures = Field(default_factory=dict)
 
 
 class ModelVersion(_Record):
@@ -171,6 +194,8 @@ class Change:
     objects : mapping of int to ObjectState or None
         By id; None: the object is gone.
     tiles : sequence of TileState
+    places : sequence of JudgedPlace
+        Pseudo-labels that were judged; proposed again where that is taken back.
     classes : sequence of ClassRecord or None
         The whole list; None: as before.
     model : ModelVersion or None
@@ -183,6 +208,7 @@ class Change:
     annotator: str | None = None
     objects: Mapping[int, ObjectState | None] | None = None
     tiles: tuple[TileState, ...] = ()
+    places: tuple[JudgedPlace, ...] = ()
     classes: tuple[ClassRecord, ...] | None = None
     model: ModelVersion | None = None
     run: RunRecord | None = None

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from napari_segmoe.project.hold_out import (
     LEAST_OBJECTS,
     LEAST_PLACES,
@@ -13,7 +15,14 @@ from napari_segmoe.project.hold_out import (
     UnitLevel,
     divide,
 )
-from napari_segmoe.project.records import ObjectState, Provenance, ReviewState
+from napari_segmoe.project.judged_places import covers, rejected_boxes
+from napari_segmoe.project.records import (
+    ImageRecord,
+    JudgedPlace,
+    ObjectState,
+    Provenance,
+    ReviewState,
+)
 from napari_segmoe.project.store import ProjectStore
 
 ACCEPTED = frozenset({ReviewState.ACCEPTED, ReviewState.REVIEWED, ReviewState.LOCKED})
@@ -23,6 +32,7 @@ WEIGHTS: Mapping[Provenance, float] = {
     Provenance.ACCEPTED_AUTOMATIC: 0.5,
     Provenance.MODEL: 0.5,
 }
+MOST_UNLABELLED = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,29 @@ def accepted_objects(store: ProjectStore) -> dict[PlacedObject, ObjectState]:
         for number, state in store.objects(record.name).items()
         if state.state in ACCEPTED
     }
+
+
+def unlabelled_images(
+    store: ProjectStore, *, seed: int = 0, most: int = MOST_UNLABELLED
+) -> tuple[ImageRecord, ...]:
+    """Return images whose own answers may teach: drawn by a seed, at most so many.
+
+    None of them has an accepted object, or was rejected as a whole.
+    """
+    taken = {one.image for one in accepted_objects(store)}
+    places = store.places()
+    others = [
+        one
+        for one in store.images()
+        if one.name not in taken and not _is_rejected(one, places.get(one.name, ()))
+    ]
+    order = np.random.default_rng([seed, 21]).permutation(len(others))
+    return tuple(others[i] for i in order[:most])
+
+
+def _is_rejected(image: ImageRecord, places: tuple[JudgedPlace, ...]) -> bool:
+    whole = (0, 0, *image.shape)
+    return any(covers(box, whole) for box in rejected_boxes(places))
 
 
 def divide_project(store: ProjectStore) -> HoldOut:

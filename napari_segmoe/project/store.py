@@ -20,6 +20,7 @@ from napari_segmoe.project.database import (
 )
 from napari_segmoe.project.headlines import Headline, read_headlines
 from napari_segmoe.project.journal_mode import JournalMode
+from napari_segmoe.project.judged_places import read_places
 from napari_segmoe.project.label_runs import Labels
 from napari_segmoe.project.payload import (
     FIRST_DIGEST,
@@ -45,6 +46,7 @@ from napari_segmoe.project.records import (
     ClassRecord,
     EventKind,
     ImageRecord,
+    JudgedPlace,
     ModelVersion,
     ObjectState,
     PixelBox,
@@ -302,6 +304,10 @@ class ProjectStore:
             "SELECT y0, x0, y1, x1 FROM tiles WHERE image = ? ORDER BY 1, 2", (image,)
         )
         return tuple(TileState(box=row) for row in rows)
+
+    def places(self, image: str | None = None) -> dict[str, tuple[JudgedPlace, ...]]:
+        """Return where pseudo-labels were accepted or rejected, by image."""
+        return read_places(self._connection, image)
 
     def labels(self, image: str, box: PixelBox | None = None) -> Labels:
         """Return an image's label pixels, (h, w) uint32, all or in a box."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from napari_segmoe.project.records import JudgedPlace
 from napari_segmoe.session.classes import ClassTable
 from napari_segmoe.session.objects import LabelBox, LabelPatch, ObjectRecord
 from napari_segmoe.types import Prompts
@@ -34,6 +35,9 @@ class EventKind(StrEnum):
     UNLOCK = "unlock"
     FINISH_TILE = "finish_tile"
     REOPEN_TILE = "reopen_tile"
+    ACCEPT_PLACE = "accept_place"
+    REJECT_PLACE = "reject_place"
+    REOPEN_PLACE = "reopen_place"
     MERGE = "merge"
     SPLIT = "split"
     FILL_HOLES = "fill_holes"
@@ -76,6 +80,8 @@ class Snapshot:
         The user's classes.
     tiles : tuple of LabelBox
         Boxes that are finished: what is no object in them is background.
+    places : tuple of JudgedPlace
+        Boxes in which pseudo-labels were accepted or rejected.
     """
 
     prompts: Prompts = field(default_factory=Prompts)
@@ -84,6 +90,7 @@ class Snapshot:
     label_version: int = 0
     classes: ClassTable = field(default_factory=ClassTable)
     tiles: tuple[LabelBox, ...] = ()
+    places: tuple[JudgedPlace, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

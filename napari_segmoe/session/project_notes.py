@@ -19,6 +19,7 @@ _WORDS = {
     EventKind.IMPORT: "an import",
     EventKind.UNDO: "an undo",
     EventKind.REDO: "a redo",
+    EventKind.REJECT: "a rejection",
     EventKind.IMAGE: "an image",
 }
 

@@ -10,8 +10,10 @@ from napari_segmoe.inference.objects import measure_object
 from napari_segmoe.project.records import (
     Change,
     ClassRecord,
+    JudgedPlace,
     ObjectState,
     PixelPatch,
+    PlaceVerdict,
     TileState,
 )
 from napari_segmoe.project.records import EventKind as ProjectKind
@@ -41,6 +43,9 @@ _KINDS: Mapping[EventKind, ProjectKind] = {
     EventKind.UNLOCK: ProjectKind.REVIEW,
     EventKind.FINISH_TILE: ProjectKind.FINISH_TILE,
     EventKind.REOPEN_TILE: ProjectKind.FINISH_TILE,
+    EventKind.ACCEPT_PLACE: ProjectKind.ACCEPT,
+    EventKind.REJECT_PLACE: ProjectKind.REJECT,
+    EventKind.REOPEN_PLACE: ProjectKind.REJECT,
 }
 
 
@@ -51,6 +56,7 @@ def is_lasting(before: Snapshot, after: Snapshot, patch: LabelPatch | None) -> b
         or before.records is not after.records
         or before.classes != after.classes
         or before.tiles != after.tiles
+        or before.places != after.places
     )
 
 
@@ -72,6 +78,7 @@ def change_of(step: Step, *, backwards: bool = False) -> Change:
     return Change(
         objects=_changed_objects(before.records, after.records),
         tiles=_changed_tiles(before, after),
+        places=_changed_places(before, after),
         classes=classes,
         details=details or None,
     )
@@ -200,6 +207,19 @@ def _changed_tiles(before: Snapshot, after: Snapshot) -> tuple[TileState, ...]:
     return (
         *(TileState(box=box) for box in added),
         *(TileState(box=box, is_finished=False) for box in gone),
+    )
+
+
+def _changed_places(before: Snapshot, after: Snapshot) -> tuple[JudgedPlace, ...]:
+    kept = {(one.box, one.source) for one in after.places}
+    added = (one for one in after.places if one not in before.places)
+    gone = (one for one in before.places if (one.box, one.source) not in kept)
+    return (
+        *added,
+        *(
+            one.model_copy(update={"verdict": PlaceVerdict.PROPOSED, "figures": {}})
+            for one in gone
+        ),
     )
 
 

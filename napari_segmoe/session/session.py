@@ -32,6 +32,7 @@ from napari_segmoe.session.predictor import (
 from napari_segmoe.session.project_link import ProjectLink
 from napari_segmoe.session.project_tasks import ProjectTasks
 from napari_segmoe.session.prompting import Prompting
+from napari_segmoe.session.pseudo_labels import PseudoLabels
 from napari_segmoe.session.region_shelf import RegionShelf
 from napari_segmoe.session.regions import Regions
 from napari_segmoe.session.status import Activity, Status, activity_of
@@ -49,8 +50,8 @@ class Session:
     changes only on the thread that made the session. By topic: `prompting` (prompts
     and prediction), `annotation` (committed objects), `classes`, `model`,
     `explaining` (heatmaps, steering of experts), `regions` (a slide and its regions),
-    `training_runs` (processes that train, versions of the model), `correction` (tools,
-    review), `project` (where it is stored), `worklist`.
+    `training_runs` (processes that train, versions of the model), `pseudo_labels`,
+    `correction` (tools, review), `project` (where it is stored), `worklist`.
 
     Parameters
     ----------
@@ -113,6 +114,7 @@ class Session:
         self.worklist = Worklist(self)
         self._shelf = RegionShelf(region_folder)
         self.training_runs = TrainingRuns(self)
+        self.pseudo_labels = PseudoLabels(self)
         self.evaluating = Evaluating(self)
 
     @property
@@ -220,6 +222,7 @@ class Session:
         """End the workers; the session cannot be used after."""
         self.regions.cancel()
         self.evaluating.close()
+        self.pseudo_labels.suggestions.cancel()
         self.runner.close()
         self.project.end()
         self.workspaces.close()

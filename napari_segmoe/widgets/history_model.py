@@ -40,6 +40,7 @@ _KIND_TEXTS = {
     EventKind.PUBLISH: "Published",
     EventKind.ROLLBACK: "Not published",
     EventKind.REVERT: "Went back",
+    EventKind.REJECT: "Rejected",
 }
 
 

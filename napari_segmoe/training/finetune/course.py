@@ -30,10 +30,15 @@ from napari_segmoe.training.finetune.probes import (
     mean_scores,
     score_places,
 )
-from napari_segmoe.training.finetune.pseudo_labels import is_trusted, make_teaching
+from napari_segmoe.training.finetune.pseudo_labels import (
+    PseudoTeaching,
+    is_trusted,
+    make_teaching,
+)
 from napari_segmoe.training.finetune.publishing import settle
 from napari_segmoe.training.finetune.settings import RoundSettings
 from napari_segmoe.training.finetune.stepping import Lessons, RoundTrainer
+from napari_segmoe.training.finetune.taught_views import write_taught
 from napari_segmoe.training.finetune.told import keep_told
 from napari_segmoe.training.memory import is_out_of_memory, release_memory
 from napari_segmoe.training.run_control import RunControl
@@ -162,6 +167,8 @@ class Course:
             if trainer.step % self.settings.validate_every == 0:
                 yield from self._looks(part, trainer, prelude, best)
                 self._save(trainer, best)
+        if part.is_final and trainer.pseudo is not None:
+            yield self._keep_taught(part, trainer.pseudo)
         taken = max(trainer.step - first, 1)
         model = trainer.average.average
         best.restore(model)
@@ -271,6 +278,11 @@ class Course:
             "is_on": trainer.pseudo.is_on,
             **trainer.pseudo.figures,
         }
+
+    def _keep_taught(self, part: Part, pseudo: PseudoTeaching) -> Event:
+        """Write what was learnt from as if it were true: the user may judge it."""
+        figures = write_taught(self.folder.path, pseudo.views, pseudo.taught)
+        return {"event": "pseudo_labels_kept", "epoch": part.number, **figures}
 
     def _score(self, fold: int, model: nn.Module, prelude: Prelude) -> Scores:
         probes = [one for one in prelude.gathered.probes if one.fold == fold]

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from napari_segmoe.models.card import WeightsCard
 from napari_segmoe.project.hold_out import UnitLevel
-from napari_segmoe.project.records import ImageRecord
+from napari_segmoe.project.records import ImageRecord, PixelBox
 from napari_segmoe.training.finetune.known import known_ids
 from napari_segmoe.training.finetune.pictures import Pictures
 from napari_segmoe.training.finetune.probes import Probe, ProbeAnswer
 from napari_segmoe.training.finetune.snapshot import LearntPatch, Snapshot
+from napari_segmoe.training.finetune.view_places import ViewPlace, leave_out
 from napari_segmoe.training.finetune.views import (
     Correction,
     PartialSample,
@@ -222,7 +222,7 @@ def hardness_of(
 
 def tissue_views(
     gathered: Gathered,
-    others: Sequence[ImageRecord],
+    snapshot: Snapshot,
     pictures: Pictures,
     sight: Sight,
     *,
@@ -233,33 +233,47 @@ def tissue_views(
 
     Half of other images where there are any, half around nothing in particular of the
     images that corrections are of: there what is known is left to the corrections.
+    Where a model's answers were rejected none is kept.
 
     Returns
     -------
     list of PartialSample
-        ``ids`` is -1 where an answer counts, 0 where corrections say what is true.
+        ``ids`` is -1 where an answer counts, 0 where corrections say what is true, or
+        answers were rejected.
     """
     rng = np.random.default_rng([seed, 42])
-    sources = [one.known(None) for one in gathered.patches]
-    wanted = count // 2 if others else 0
-    for record in others[: max(wanted, 0)]:
-        source = _read_other(record, pictures, sight, rng)
-        if source is not None:
-            sources.append(source)
+    parts = [_Part(one.known(None), one.patch.record, one.patch.box)
+             for one in gathered.patches]  # fmt: skip
+    wanted = count // 2 if snapshot.others else 0
+    for record in snapshot.others[: max(wanted, 0)]:
+        part = _read_other(record, pictures, sight, rng)
+        if part is not None:
+            parts.append(part)
+    parts = [one.without(snapshot.rejected.get(one.record.name, ())) for one in parts]
     found: list[PartialSample] = []
-    order = rng.permutation(len(sources))
-    for number in range(count if sources else 0):
-        source = sources[order[number % len(sources)]]
-        image, ids = _tissue(source, sight, rng)
-        found.append(PartialSample(image, np.where(ids >= 0, 0, -1).astype(np.int32)))
-        if sight.spacing_um is None and number + 1 >= len(sources):
+    order = rng.permutation(len(parts))
+    for number in range(count if parts else 0):
+        found.append(_tissue(parts[order[number % len(parts)]], sight, rng))
+        if sight.spacing_um is None and number + 1 >= len(parts):
             break  # a whole image shows itself once
     return found
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A part of an image, with what is known of it."""
+
+    source: Source
+    record: ImageRecord
+    box: PixelBox
+
+    def without(self, boxes: Sequence[PixelBox]) -> "_Part":
+        return replace(self, source=leave_out(self.source, self.box, boxes))
+
+
 def _read_other(
     record: ImageRecord, pictures: Pictures, sight: Sight, rng: np.random.Generator
-) -> Source | None:
+) -> _Part | None:
     """Return a part of an image that is as large as what a network sees, or all."""
     pixel_um = sight.pixel_um(record.spacing_um)
     box = (0, 0, *record.shape)
@@ -273,13 +287,12 @@ def _read_other(
     pixels = pictures.read(record, box)
     if pixels is None:
         return None
-    return make_source(record.name, pixels, sight, pixel_um)
+    return _Part(make_source(record.name, pixels, sight, pixel_um), record, box)
 
 
-def _tissue(
-    source: Source, sight: Sight, rng: np.random.Generator
-) -> tuple[Tensor, np.ndarray]:
+def _tissue(part: _Part, sight: Sight, rng: np.random.Generator) -> PartialSample:
     """Return a view of a place that shows something, if one is soon found."""
+    source = part.source
     for _ in range(_TRIES):
         half = [min(0.35 * sight.side(source), size / 2) for size in source.shape]
         y, x = (
@@ -289,4 +302,9 @@ def _tissue(
         image, ids = plain_view(source, (y, x), sight)
         if float(image.std(dim=(1, 2)).mean()) > _FLAT:
             break
-    return image, ids
+    centre = source.centre_yx if sight.spacing_um is None else (y, x)
+    return PartialSample(
+        image,
+        np.where(ids >= 0, 0, -1).astype(np.int32),
+        place=ViewPlace(part.record, part.box, centre, sight.side(source)),
+    )

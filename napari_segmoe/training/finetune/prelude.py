@@ -154,7 +154,7 @@ def prepare(plan: Plan, settings: RoundSettings, machine: Machine) -> Prelude:
         raise TrainingError(f"No accepted object can be learnt from. {reasons}")
     tissue = tissue_views(
         gathered,
-        plan.snapshot.others,
+        plan.snapshot,
         pictures,
         sight,
         count=_TISSUE,
@@ -170,7 +170,11 @@ def prepare(plan: Plan, settings: RoundSettings, machine: Machine) -> Prelude:
     pool: Sequence[PartialSample] = ()
     if settings.pseudo_weight:
         wanted = {"count": _POOL, "seed": settings.seed + 1}
-        pool = tissue_views(gathered, plan.snapshot.others, pictures, sight, **wanted)
+        pool = [
+            view
+            for view in tissue_views(gathered, plan.snapshot, pictures, sight, **wanted)
+            if (view.ids < 0).any()  # somewhere in it nothing is known
+        ]
     kept, judging, made_up = _keep(
         root, tissue, look, old_data, card, settings, machine
     )

@@ -26,6 +26,7 @@ from napari_segmoe.training.finetune.network import Machine, answer, stack_image
 from napari_segmoe.training.finetune.probes import PlaceScores
 from napari_segmoe.training.finetune.settings import RoundSettings
 from napari_segmoe.training.finetune.targets import PartialBatch
+from napari_segmoe.training.finetune.taught_views import TaughtView, keep_taught
 from napari_segmoe.training.finetune.views import PartialSample, Sight
 from napari_segmoe.training.losses.adaptive_objectives import (
     PAPER_LEARNING_RATE,
@@ -114,6 +115,8 @@ class PseudoTeaching:
             weight_decay=PAPER_WEIGHT_DECAY,
         )
         self.figures: dict[str, float] = {"views": len(views), "weight": 0.0}
+        self.taught: dict[int, TaughtView] = {}  # the newest of each, by its view
+        self._drawn: list[tuple[int, bool]] = []  # of the step: which view, mirrored?
 
     @property
     def is_on(self) -> bool:
@@ -154,7 +157,9 @@ class PseudoTeaching:
             taught, _as_batch(labels, taught, strong, counted), self._weights
         )
         weight = self.weight(step)
-        self.figures = self._describe(labels, taught, counted > 0, weight)
+        same = (taught.mask.detach() > 0) == (labels.mask > 0)
+        self.figures = self._describe(same, counted > 0, weight)
+        self._keep(labels, same, counted > 0, weight)
         return weight * self._weigh(losses, is_adaptive=own is not None)
 
     def step_objectives(self) -> None:
@@ -168,6 +173,7 @@ class PseudoTeaching:
             "started_at": self.started_at,
             "objectives": self._objectives.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "taught": {number: one.state_dict() for number, one in self.taught.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -175,6 +181,8 @@ class PseudoTeaching:
         self.started_at = state["started_at"]
         self._objectives.load_state_dict(state["objectives"])
         self._optimizer.load_state_dict(state["optimizer"])
+        taught = state.get("taught", {})
+        self.taught = {number: TaughtView(**one) for number, one in taught.items()}
 
     def _draw(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return a step's views as they are and changed, and where nothing is known.
@@ -182,6 +190,7 @@ class PseudoTeaching:
         All views before any comes again.
         """
         plain, strong, free = [], [], []
+        self._drawn = []
         size = self.settings.batch_size
         for number in range(size):
             lap, place = divmod(step * size + number, len(self.views))
@@ -190,7 +199,9 @@ class PseudoTeaching:
             sample = self.views[order[place]]
             view, unknown = sample.image, torch.from_numpy(sample.ids < 0)[None]
             rng = np.random.default_rng([*key, place])
-            if rng.random() < 0.5:
+            is_mirrored = bool(rng.random() < 0.5)
+            self._drawn.append((int(order[place]), is_mirrored))
+            if is_mirrored:
                 view, unknown = view.flip(2), unknown.flip(2)
             plain.append(view)
             strong.append(self._augment(view, rng))
@@ -219,15 +230,29 @@ class PseudoTeaching:
         return found
 
     def _describe(
-        self, labels: PseudoLabels, taught: Heads, counted: Tensor, weight: float
+        self, same: Tensor, counted: Tensor, weight: float
     ) -> dict[str, float]:
-        same = (taught.mask.detach() > 0) == (labels.mask > 0)
         return {
             "views": len(self.views),
             "counted": float(counted.float().mean()),
-            "agreement": float(same[counted].float().mean()) if counted.any() else 0.0,
+            "agreement": _share(same, counted),
             "weight": weight,
         }
+
+    def _keep(
+        self, labels: PseudoLabels, same: Tensor, counted: Tensor, weight: float
+    ) -> None:
+        """Remember what a step's views were taught, to be shown afterwards."""
+        for row, (index, is_mirrored) in enumerate(self._drawn):
+            if counted[row].any():
+                self.taught[index] = keep_taught(
+                    labels,
+                    counted,
+                    row,
+                    is_mirrored=is_mirrored,
+                    agreement=_share(same[row], counted[row]),
+                    weight=weight,
+                )
 
 
 def make_teaching(
@@ -247,6 +272,11 @@ def make_teaching(
         seed=settings.seed,
     )
     return PseudoTeaching(views, how, weights, augment=sight.augment, machine=machine)
+
+
+def _share(same: Tensor, counted: Tensor) -> float:
+    """Return the share of the pixels that count on which two agree."""
+    return float(same[counted].float().mean()) if counted.any() else 0.0
 
 
 def _as_batch(

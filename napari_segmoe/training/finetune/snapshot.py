@@ -1,8 +1,8 @@
 """What a round learns from, as the project was when it began; kept in its folder."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -11,12 +11,14 @@ import numpy as np
 
 from napari_segmoe.errors import RunFolderError
 from napari_segmoe.project.hold_out import HoldOutMode, UnitLevel
+from napari_segmoe.project.judged_places import rejected_boxes
 from napari_segmoe.project.label_runs import Labels
 from napari_segmoe.project.records import ImageRecord, PixelBox
 from napari_segmoe.project.round_material import (
     WEIGHTS,
     accepted_objects,
     divide_project,
+    unlabelled_images,
 )
 from napari_segmoe.project.store import ProjectStore
 from napari_segmoe.types import Spacing
@@ -24,7 +26,6 @@ from napari_segmoe.types import Spacing
 _FILE = "material.npz"
 _WHOLE_PX = 4096 * 4096
 _MARGIN_PX = 512  # where a network has no field of its own
-_MOST_OTHERS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class Snapshot:
     start : str
         What the round starts from: "version N", the name of shipped weights, or empty
         where a copy lies in the run folder.
+    rejected : mapping of str to tuple of PixelBox
+        By image: boxes in which a model's answers were rejected, so none teach there.
     """
 
     patches: tuple[LearntPatch, ...]
@@ -84,6 +87,7 @@ class Snapshot:
     mode: HoldOutMode
     level: UnitLevel
     start: str = ""
+    rejected: Mapping[str, tuple[PixelBox, ...]] = field(default_factory=dict)
 
     @property
     def objects(self) -> tuple[LearntObject, ...]:
@@ -134,13 +138,17 @@ def take_snapshot(
             patches += _patches(
                 store, record, found[record.name], _field_px(field_um, spacing)
             )
-    others = [one for one in store.images() if one.name not in found]
-    order = np.random.default_rng([seed, 21]).permutation(len(others))
+    rejected = {
+        name: boxes
+        for name, places in store.places().items()
+        if (boxes := rejected_boxes(places))
+    }
     return Snapshot(
         tuple(patches),
-        tuple(others[i] for i in order[:_MOST_OTHERS]),
+        unlabelled_images(store, seed=seed),
         hold_out.mode,
         hold_out.level,
+        rejected=rejected,
     )
 
 
@@ -241,6 +249,7 @@ def save_snapshot(snapshot: Snapshot, folder: Path) -> None:
         "mode": snapshot.mode.value,
         "level": snapshot.level.value,
         "start": snapshot.start,
+        "rejected": snapshot.rejected,
     }
     arrays: dict[str, Any] = {
         f"labels_{number}": patch.labels
@@ -281,6 +290,10 @@ def load_snapshot(folder: Path) -> Snapshot | None:
         HoldOutMode(about["mode"]),
         UnitLevel(about["level"]),
         about["start"],
+        {
+            name: tuple(tuple(box) for box in boxes)
+            for name, boxes in about.get("rejected", {}).items()
+        },
     )
 
 

@@ -22,6 +22,7 @@ from napari_segmoe.training.augmentation import (
 )
 from napari_segmoe.training.augmentation_presets import Augmentation, augmentation_for
 from napari_segmoe.training.finetune.known import Ids
+from napari_segmoe.training.finetune.view_places import ViewPlace
 from napari_segmoe.training.samples import loose_box, spoil
 from napari_segmoe.training.sources import (
     IGNORED_ID,
@@ -181,6 +182,8 @@ class PartialSample:
         The object whose class is asked for.
     object_class : int
         From 0; -1: not asked for.
+    place : ViewPlace or None
+        Where it lies, where that is asked for later.
     """
 
     image: Tensor
@@ -190,6 +193,7 @@ class PartialSample:
     weight: float = 1.0
     pooled: NDArray[np.bool_] | None = None
     object_class: int = -1
+    place: ViewPlace | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

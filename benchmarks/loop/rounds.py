@@ -8,8 +8,9 @@ from typing import Any
 from napari_segmoe.project.model_versions import current_version, weights_file
 from napari_segmoe.project.store import ProjectStore
 from napari_segmoe.training.finetune.round import run_round
-from napari_segmoe.training.finetune.settings import make_settings
+from napari_segmoe.training.finetune.settings import RoundSettings, make_settings
 
+_DEFAULT = RoundSettings()  # what users get
 _PSEUDO_WEIGHT = 0.3
 _LOOK_EVERY = 4  # steps; pseudo-labels may begin at the first look
 
@@ -25,7 +26,8 @@ class RoundPlan:
     steps : int
         Of each training; a round that cross-fits has three.
     batch_size : int
-    learning_rate, encoder_rate_factor : float
+    learning_rate, encoder_rate_factor, replay_weight : float
+        By default the package's, as all else.
     pseudo_labels : bool
         Whether the project's own unlabelled tissue teaches as well.
     base_data : Path or None
@@ -33,11 +35,11 @@ class RoundPlan:
     """
 
     weights: str
-    steps: int = 12
-    batch_size: int = 8
-    learning_rate: float = 4e-4
-    encoder_rate_factor: float = 0.3
-    replay_weight: float = 3.0
+    steps: int = _DEFAULT.training_steps
+    batch_size: int = _DEFAULT.batch_size
+    learning_rate: float = _DEFAULT.learning_rate
+    encoder_rate_factor: float = _DEFAULT.encoder_rate_factor
+    replay_weight: float = _DEFAULT.replay_weight
     pseudo_labels: bool = False
     base_data: Path | None = None
     base_spacing_um: float | None = None

@@ -2,7 +2,7 @@
 
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +56,7 @@ from napari_segmoe.project.records import (
     TileState,
 )
 from napari_segmoe.project.schema import check_version, create_tables
+from napari_segmoe.project.undoable import StoredStep, find_undoable, read_step
 
 SUFFIX = ".segmoe"
 DATABASE = "project.db"
@@ -355,6 +356,18 @@ class ProjectStore:
                 unpack_pixels(box, before, after),
                 digest.hex(),
             )
+
+    def find_undoable(
+        self, image: str, *, annotator: str | None, is_ours: Callable[[int], bool]
+    ) -> int | None:
+        """Return which step of an image may be undone next; see `undoable`."""
+        return find_undoable(
+            self._connection, image, annotator=annotator, is_ours=is_ours
+        )
+
+    def read_step(self, image: str, number: int) -> StoredStep:
+        """Return a stored step of an image, and what was there before it."""
+        return read_step(self._connection, image, number)
 
     def headlines(
         self, *, below: int | None = None, limit: int = 200

@@ -168,6 +168,10 @@ class History:
         self._undone.append(self._done.pop())
         return self._undone[-1]
 
+    def note_undone(self, step: Step) -> None:
+        """Add a step of before this history, which is undone just now."""
+        self._undone.append(step)
+
     def take_redo(self) -> Step | None:
         """Move the newest undone step back and return it."""
         if not self._undone:

@@ -23,6 +23,7 @@ from napari_segmoe.session.project_states import (
     class_records,
     is_lasting,
 )
+from napari_segmoe.session.stored_undo import StoredUndo
 from napari_segmoe.session.unsaved_step import UnsavedStep, make_unsaved, version_of
 from napari_segmoe.session.workspace import Workspace
 
@@ -47,6 +48,7 @@ class ProjectLink:
         self._session = session
         self.reading = ProjectReading(self)
         self.arrivals = ProjectArrivals(session, self)
+        self.undoing = StoredUndo(session, self)
         self._recorder: StepRecorder | None = None
         self._mark: Path | None = None
         self.store: ProjectStore | None = None
@@ -280,7 +282,7 @@ class ProjectLink:
             return None
         self._session.notified.emit(
             "Another window or program has changed this image meanwhile: its changes"
-            " were taken in. Undo begins anew here."
+            " were taken in. Undo reaches back to them."
         )
         return workspace.snapshot
 

@@ -38,6 +38,8 @@ class StepRecorder:
         self._waiting: list[UnsavedStep] = []
         self._names: dict[str, str] = {}  # of images in the project, by session key
         self._seen: dict[str, int] = {}  # newest event known, by session key
+        self._first: dict[str, int] = {}  # newest event when it was opened, by key
+        self._own: set[int] = set()  # events that were stored here
         self._identities: dict[str, ImageIdentity] = {}  # by session key
         self.annotator: str | None = None
         self.settle_patience()
@@ -92,6 +94,7 @@ class StepRecorder:
         other = StepRecorder(store)
         other._waiting = list(self._waiting)
         other._names, other._seen = dict(self._names), dict(self._seen)
+        other._first, other._own = dict(self._first), set(self._own)
         other.annotator = self.annotator
         return other
 
@@ -133,11 +136,24 @@ class StepRecorder:
 
     def note_seen(self, image: SessionImage, number: int | None = None) -> None:
         """Take note that all events of an image are known, up to a number."""
-        self._seen[image.key] = self.newest(image) if number is None else number
+        number = self.newest(image) if number is None else number
+        self._seen[image.key] = number
+        self._first.setdefault(image.key, number)
+
+    def seen(self, image: SessionImage) -> int:
+        """Return the number of the newest event of an image that is known here."""
+        return self._seen.get(image.key, 0)
+
+    def is_ours(self, image: SessionImage, number: int) -> bool:
+        """Whether an event was there when the image was opened, or is of this window.
+
+        Others are of somebody who is at work on the same image just now.
+        """
+        return number <= self._first.get(image.key, 0) or number in self._own
 
     def has_news(self, image: SessionImage) -> bool:
         """Whether somebody else has changed an image, or it was not read yet."""
-        return self.newest(image) > self._seen.get(image.key, 0)
+        return self.newest(image) > self.seen(image)
 
     def waiting_of(self, workspace: Workspace) -> tuple[UnsavedStep, ...]:
         """Return the steps of an image that wait."""
@@ -184,6 +200,7 @@ class StepRecorder:
         )
         if step.workspace is not None:
             self._seen[step.workspace.image.key] = event.number
+            self._own.add(event.number)
 
     def _identity(self, image: SessionImage) -> ImageIdentity:
         if image.key not in self._identities:

@@ -191,7 +191,7 @@ class Session:
     def undo(self) -> None:
         """Take the newest action back: prompt, commit, class or deletion."""
         workspace = self.workspace
-        step = workspace.history.take_undo() if workspace else None
+        step = self.project.undoing.take(workspace) if workspace else None
         if workspace is None or step is None:
             self.notified.emit("There is nothing to undo.")
             return

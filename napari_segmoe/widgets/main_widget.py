@@ -108,7 +108,7 @@ class MainWidget(QWidget):
             self._open_sample, self._open_file, self._show_project, self._open_project
         )
         self._pages = QStackedWidget()
-        self._train = LazyTab(lambda: make_train_tab(session, viewer))
+        self._train = LazyTab(lambda: make_train_tab(session, self.layers, viewer))
         self._evaluate = LazyTab(
             lambda: make_evaluate_tab(session, self.layers, viewer)
         )

@@ -185,13 +185,17 @@ class SegmentView(QWidget):
     def _on_history_changed(self) -> None:
         workspace = self._session.workspace
         history = workspace.history if workspace else None
-        self._undo.setEnabled(bool(history and history.can_undo))
+        undoing = self._session.project.undoing
+        can_undo = workspace is not None and undoing.can_undo(workspace)
+        self._undo.setEnabled(can_undo)
         self._redo.setEnabled(bool(history and history.can_redo))
         for button, kind in (
             (self._undo, history.undo_kind if history else None),
             (self._redo, history.redo_kind if history else None),
         ):
             button.setToolTip(f"{kind}".replace("_", " ") if kind else "Nothing")
+        if can_undo and history is not None and not history.can_undo:
+            self._undo.setToolTip("a step of before the project was opened")
 
     def _on_classes_changed(self) -> None:
         chosen = self._session.annotation.chosen_class_id

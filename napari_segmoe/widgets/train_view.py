@@ -17,6 +17,7 @@ from napari_segmoe.widgets.buttons import (
     make_toggle,
     paint_primary,
 )
+from napari_segmoe.widgets.pseudo_labels_view import PseudoLabelsView
 from napari_segmoe.widgets.run_texts import say_run_state
 from napari_segmoe.widgets.runs_view import RunsView
 from napari_segmoe.widgets.train_curves import CurvesView
@@ -72,6 +73,7 @@ class TrainView(QWidget):
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(5)
         self.curves = CurvesView()
+        self.pseudo = PseudoLabelsView(session)
         self.versions = VersionsView(session)
         self.runs = RunsView(session)
         self._lay_out()
@@ -104,6 +106,8 @@ class TrainView(QWidget):
         for part in (
             self.material,
             self.round_form,
+            self.pseudo,
+            self._pseudo_title,
             self.versions,
             self._versions_title,
         ):
@@ -133,6 +137,7 @@ class TrainView(QWidget):
             group.addButton(button)
         for label in (self._state, self._guard):
             label.setWordWrap(True)
+        self._pseudo_title = _make_title("Pseudo-labels")
         self._versions_title = _make_title("Versions of the model")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 10, 8, 8)
@@ -143,6 +148,8 @@ class TrainView(QWidget):
         layout.addLayout(make_row(self._stop, self._kill, self._resume))
         for line in (self._state, self._bar, self._guard, self.curves):
             layout.addWidget(line)
+        layout.addWidget(self._pseudo_title)
+        layout.addWidget(self.pseudo)
         layout.addWidget(self._versions_title)
         layout.addWidget(self.versions)
         layout.addWidget(_make_title("Runs"))

@@ -49,8 +49,12 @@ def test_later_steps_go_on_from_what_was_joined(windows):
     commit_at(second, 40, 40)
     second.correction.grow([2], 1)
     second.undo()
+    second.undo()  # its own object, as it was joined
+    assert [one.id for one in second.annotation.records] == [1]
+    second.prompting.reject()
     second.undo()
-    assert "nothing to undo" in second.notes[-1]
+    second.undo()
+    assert [one.id for one in second.annotation.records] == [1]  # the other window's
     assert state_of(second)[1] == _reopened(second)[1]
 
 

@@ -19,7 +19,7 @@ class RoundPreset(StrEnum):
     NORMAL = "normal"
 
 
-STEPS: Mapping[RoundPreset, int] = {RoundPreset.QUICK: 8, RoundPreset.NORMAL: 12}
+STEPS: Mapping[RoundPreset, int] = {RoundPreset.QUICK: 12, RoundPreset.NORMAL: 28}
 
 
 class RoundSettings(BaseModel):
@@ -38,7 +38,7 @@ class RoundSettings(BaseModel):
     batch_size: int = Field(
         8, ge=2, description="Samples of a step; half of them are replay."
     )
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: float = Field(2e-4, gt=0)
     encoder_rate_factor: float = Field(
         0.3, ge=0, description="Encoder's learning rate over that of the rest."
     )
@@ -52,7 +52,7 @@ class RoundSettings(BaseModel):
         description="Share of the way back to the start at each step (L2-SP).",
     )
     replay_weight: float = Field(
-        2.0, ge=0, description="Loss of replay over that of corrections."
+        3.0, ge=0, description="Loss of replay over that of corrections."
     )
     prompt_share: float = Field(
         0.5, ge=0, le=1, description="Share of samples that carry a click."

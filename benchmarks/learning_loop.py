@@ -25,8 +25,9 @@ from loop.summary import summarise
 RESULT = Path(__file__).with_name("learning_loop.json")
 NOTES = (
     "Seeds are cut where time ran out: see cells_done, cells_wanted and each row.",
-    "How the guard judges old answers, and the rate, were changed after rounds of seeds"
-    " 0 and 1 had been kept back; no figure of seeds 2 to 4 was seen before.",
+    "Steps and rate were chosen on training images (--tune). Under earlier ones, the"
+    " guard's rule for old images was changed after test seeds 0 and 1 had been kept"
+    " back, that for classes after seeds 2 and 3.",
 )
 COMMAND = "python benchmarks/learning_loop.py --data DATA --out WORK"
 

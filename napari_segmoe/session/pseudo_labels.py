@@ -216,7 +216,7 @@ class PseudoLabels:
             for one in self.rows
             if one.has_pixels
             and one.verdict is PlaceVerdict.PROPOSED
-            and (one.confidence or 0.0) >= confidence
+            and round(one.confidence or 0.0, 2) >= confidence  # as it is shown
         ]
         if self._session.project.unsaved:
             raise ProjectError(

@@ -1,7 +1,7 @@
 """Pseudo-labels as a list: where they are, and what became of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari_segmoe.project.judged_places import covers
 from napari_segmoe.project.proposals import ProposedPlace
@@ -33,8 +33,8 @@ class PseudoRow:
         See `ProposedPlace`.
     has_pixels : bool
         Whether it can be shown and accepted; not, where only its rejection is known.
-    is_whole : bool
-        Whether it is all of the image.
+    tile : int
+        Number among the places of its image, from 1; 0: it is all of the image.
     is_current : bool
         Whether its image is the one worked on.
     """
@@ -50,7 +50,7 @@ class PseudoRow:
     agreement: float | None
     weight: float | None
     has_pixels: bool
-    is_whole: bool
+    tile: int
     is_current: bool
 
 
@@ -121,7 +121,19 @@ def make_rows(
         if one.verdict is PlaceVerdict.REJECTED
         and not any(covers(one.box, box) for box in listed.get(image, ()))
     ]
-    return tuple({row.key: row for row in rows}.values())
+    return _numbered({row.key: row for row in rows}.values())
+
+
+def _numbered(rows: Iterable[PseudoRow]) -> tuple[PseudoRow, ...]:
+    """Return rows whose tiles are counted in each image."""
+    counts: dict[str, int] = {}
+    found = []
+    for row in rows:
+        if row.tile:
+            counts[row.image] = counts.get(row.image, 0) + 1
+            row = replace(row, tile=counts[row.image])
+        found.append(row)
+    return tuple(found)
 
 
 def _row(
@@ -146,7 +158,7 @@ def _row(
         figures.get("agreement"),
         figures.get("weight"),
         has_pixels,
-        place.box == (0, 0, *shapes.get(image, (0, 0))),
+        int(place.box != (0, 0, *shapes.get(image, (0, 0)))),
         is_current,
     )
 

@@ -54,7 +54,7 @@ def test_only_images_without_accepted_objects_are_asked_about(tmp_path):
     assert {one.title for one in rows} == {"b", "c"}
     assert [one.objects for one in rows] == [2, 2]
     assert all(one.confidence == pytest.approx(0.9, abs=1e-3) for one in rows)
-    assert all(one.is_whole and one.source == "breast_ultrasound" for one in rows)
+    assert all(one.tile == 0 and one.source == "breast_ultrasound" for one in rows)
     asked = session.pseudo_labels.suggestions
     assert (asked.done, asked.total, asked.is_running) == (2, 2, False)
 
@@ -229,7 +229,7 @@ def test_what_a_round_was_taught_is_listed_by_tile_and_accepted_in_place(tmp_pat
     write_round(session, (0, 0, 32, 32), (20, 24, 60, 64))
     rows = session.pseudo_labels.rows
     assert [one.source for one in rows] == ["round-0001"] * 2
-    assert not rows[0].is_whole
+    assert [one.tile for one in rows] == [1, 2]
     assert (rows[0].agreement, rows[0].weight) == (0.97, 0.3)
     session.pseudo_labels.accept(rows[1])
     (record,) = session.annotation.records

@@ -38,7 +38,11 @@ from napari_segmoe.training.finetune.pseudo_labels import (
 from napari_segmoe.training.finetune.publishing import settle
 from napari_segmoe.training.finetune.settings import RoundSettings
 from napari_segmoe.training.finetune.stepping import Lessons, RoundTrainer
-from napari_segmoe.training.finetune.taught_views import write_taught
+from napari_segmoe.training.finetune.taught_views import (
+    read_taught,
+    taught_state,
+    write_taught,
+)
 from napari_segmoe.training.finetune.told import keep_told
 from napari_segmoe.training.memory import is_out_of_memory, release_memory
 from napari_segmoe.training.run_control import RunControl
@@ -75,6 +79,7 @@ class Course:
         }
         self.spent: float = state.get("spent", 0.0)
         self.batch: int = state.get("batch", settings.batch_size)
+        self.taught = read_taught(state.get("taught", {}))
         self._training: dict[str, Any] | None = state.get("training")
         self._final: dict[str, Any] | None = state.get("final")
         self._events: int = state.get("events", 0)
@@ -167,7 +172,7 @@ class Course:
             if trainer.step % self.settings.validate_every == 0:
                 yield from self._looks(part, trainer, prelude, best)
                 self._save(trainer, best)
-        if part.is_final and trainer.pseudo is not None:
+        if trainer.pseudo is not None:
             yield self._keep_taught(part, trainer.pseudo)
         taken = max(trainer.step - first, 1)
         model = trainer.average.average
@@ -281,7 +286,8 @@ class Course:
 
     def _keep_taught(self, part: Part, pseudo: PseudoTeaching) -> Event:
         """Write what was learnt from as if it were true: the user may judge it."""
-        figures = write_taught(self.folder.path, pseudo.views, pseudo.taught)
+        self.taught |= pseudo.taught
+        figures = write_taught(self.folder.path, pseudo.views, self.taught)
         return {"event": "pseudo_labels_kept", "epoch": part.number, **figures}
 
     def _score(self, fold: int, model: nn.Module, prelude: Prelude) -> Scores:
@@ -300,6 +306,7 @@ class Course:
                 "spent": self._elapsed(),
                 "batch": self.batch,
                 "events": self._events,
+                "taught": taught_state(self.taught),
                 "training": None
                 if trainer is None
                 else trainer.state_dict() | {"best": best.state_dict()},

@@ -26,7 +26,12 @@ from napari_segmoe.training.finetune.network import Machine, answer, stack_image
 from napari_segmoe.training.finetune.probes import PlaceScores
 from napari_segmoe.training.finetune.settings import RoundSettings
 from napari_segmoe.training.finetune.targets import PartialBatch
-from napari_segmoe.training.finetune.taught_views import TaughtView, keep_taught
+from napari_segmoe.training.finetune.taught_views import (
+    TaughtView,
+    keep_taught,
+    read_taught,
+    taught_state,
+)
 from napari_segmoe.training.finetune.views import PartialSample, Sight
 from napari_segmoe.training.losses.adaptive_objectives import (
     PAPER_LEARNING_RATE,
@@ -173,7 +178,7 @@ class PseudoTeaching:
             "started_at": self.started_at,
             "objectives": self._objectives.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "taught": {number: one.state_dict() for number, one in self.taught.items()},
+            "taught": taught_state(self.taught),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -181,8 +186,7 @@ class PseudoTeaching:
         self.started_at = state["started_at"]
         self._objectives.load_state_dict(state["objectives"])
         self._optimizer.load_state_dict(state["optimizer"])
-        taught = state.get("taught", {})
-        self.taught = {number: TaughtView(**one) for number, one in taught.items()}
+        self.taught = read_taught(state.get("taught", {}))
 
     def _draw(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return a step's views as they are and changed, and where nothing is known.

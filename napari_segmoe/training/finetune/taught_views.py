@@ -53,10 +53,6 @@ class TaughtView:
     agreement: float
     weight: float
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return its values by name."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
-
 
 def keep_taught(
     labels: PseudoLabels,
@@ -85,6 +81,20 @@ def keep_taught(
 
 def _as_it_is(values: Tensor, is_mirrored: bool) -> Tensor:
     return (values.flip(1) if is_mirrored else values).cpu().clone()
+
+
+def taught_state(taught: Mapping[int, TaughtView]) -> dict[int, dict[str, Any]]:
+    """Return what resuming needs of views."""
+    names = [one.name for one in fields(TaughtView)]
+    return {
+        number: {name: getattr(one, name) for name in names}
+        for number, one in taught.items()
+    }
+
+
+def read_taught(state: Mapping[int, Mapping[str, Any]]) -> dict[int, TaughtView]:
+    """Take what `taught_state` returned."""
+    return {number: TaughtView(**values) for number, values in state.items()}
 
 
 def write_taught(

@@ -11,13 +11,15 @@ from napari_segmoe.project.payload import DAMAGED, from_json, unpack_pixels
 from napari_segmoe.project.records import (
     Change,
     EventKind,
+    JudgedPlace,
     ObjectState,
     PixelPatch,
+    PlaceVerdict,
     TileState,
 )
 
 REACH = 400  # events of an image that are looked at
-_PARTS = frozenset(("objects", "tiles", "classes", "details", "box"))
+_PARTS = frozenset(("objects", "tiles", "places", "classes", "details", "box"))
 _NEVER = frozenset((EventKind.IMAGE, EventKind.CLICK))
 _CLASS_KINDS = "('classes', 'undo', 'redo')"
 
@@ -36,7 +38,7 @@ class StoredStep:
     change : Change
         What it reached.
     before : Change
-        What its objects, tiles and classes were before it.
+        What its objects, tiles, places and classes were before it.
     patch : PixelPatch or None
     """
 
@@ -139,6 +141,7 @@ def read_step(connection: sqlite3.Connection, image: str, number: int) -> Stored
     earlier = Change(
         objects=_objects_before(connection, image, number, change),
         tiles=_tiles_before(connection, image, number, change),
+        places=_places_before(connection, image, number, change),
         classes=classes,
         details=details,
     )
@@ -222,6 +225,21 @@ def _tiles_before(
             break
     never = (TileState(box=box, is_finished=False) for box in sorted(wanted))
     return (*found, *never)
+
+
+def _places_before(
+    connection: sqlite3.Connection, image: str, number: int, change: Change
+) -> tuple[JudgedPlace, ...]:
+    wanted = {(one.box, one.source): one for one in change.places}
+    found: list[JudgedPlace] = []
+    for payload in _earlier(connection, image, number, '"places"') if wanted else ():
+        for place in from_json(payload)[0].places:
+            if wanted.pop((place.box, place.source), None) is not None:
+                found.append(place)
+        if not wanted:
+            break
+    proposed = {"verdict": PlaceVerdict.PROPOSED, "figures": {}}
+    return (*found, *(one.model_copy(update=proposed) for one in wanted.values()))
 
 
 def _earlier(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_segmoe.data.slides.region import SlideRegion
 from napari_segmoe.project.local_files import read_paths
@@ -165,7 +166,7 @@ def _read(
     record: ImageRecord, project: Path, pictures: Pictures
 ) -> SessionImage | None:
     """Return an image of the project as the predictor takes it; None: it is missing."""
-    pixels = None
+    pixels: SlideRegion | NDArray[np.uint8] | None = None
     if record.region is not None:
         path = read_paths(project).get(record.fingerprint)
         if path is not None and path.exists():

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_segmoe.errors import ProjectError
 from napari_segmoe.project.records import EventKind as ProjectKind
+from napari_segmoe.project.records import JudgedPlace, PlaceVerdict
 from napari_segmoe.project.undoable import StoredStep
 from napari_segmoe.session.classes import ClassTable
 from napari_segmoe.session.history import EventKind, Snapshot, Step
@@ -25,6 +26,7 @@ _KINDS: Mapping[ProjectKind, EventKind] = {
     ProjectKind.CORRECT: EventKind.CORRECT,
     ProjectKind.ACCEPT: EventKind.ACCEPT,
     ProjectKind.REVIEW: EventKind.REVIEW,
+    ProjectKind.REJECT: EventKind.REJECT_PLACE,
     ProjectKind.FINISH_TILE: EventKind.FINISH_TILE,
     ProjectKind.DELETE: EventKind.DELETE,
     ProjectKind.CLASS: EventKind.CLASS,
@@ -139,6 +141,7 @@ class StoredUndo:
             after,
             records=_records_before(stored, workspace, patch),
             tiles=_tiles_before(stored, after.tiles),
+            places=_places_before(stored, after.places),
             classes=_classes_before(stored, after),
             prompts=_prompts_of(stored),
             label_version=after.label_version if version is None else version,
@@ -191,6 +194,17 @@ def _tiles_before(
     states = {tile.box: tile.is_finished for tile in stored.before.tiles}
     kept = (box for box in tiles if states.get(box, True))
     again = (box for box, is_there in states.items() if is_there and box not in tiles)
+    return (*kept, *again)
+
+
+def _places_before(
+    stored: StoredStep, places: tuple[JudgedPlace, ...]
+) -> tuple[JudgedPlace, ...]:
+    touched = {(one.box, one.source): one for one in stored.before.places}
+    kept = (one for one in places if (one.box, one.source) not in touched)
+    again = (
+        one for one in touched.values() if one.verdict is not PlaceVerdict.PROPOSED
+    )
     return (*kept, *again)
 
 

@@ -199,6 +199,29 @@ def test_a_rejection_can_be_undone(tmp_path):
     assert row_of(session, "b").verdict is PlaceVerdict.REJECTED
 
 
+def test_undo_after_reopening_reaches_what_was_accepted_and_rejected(tmp_path):
+    session = pool(tmp_path)
+    session.pseudo_labels.suggest()
+    write_round(session, (0, 0, 20, 20))
+    tile = session.pseudo_labels.rows[-1]
+    session.pseudo_labels.reject(tile)
+    session.pseudo_labels.accept(row_of(session, "b"))
+    session.close()
+    again = pool(tmp_path)
+    again.pseudo_labels.select(row_of(again, "b"))
+    again.undo()
+    assert again.annotation.records == ()
+    assert row_of(again, "b").verdict is PlaceVerdict.PROPOSED
+    assert again.pseudo_labels.rows[-1].verdict is PlaceVerdict.REJECTED
+    again.undo()
+    assert again.pseudo_labels.rows[-1].verdict is PlaceVerdict.PROPOSED
+    again.redo()
+    again.redo()
+    assert len(again.annotation.records) == 2
+    assert again.pseudo_labels.rows[-1].verdict is PlaceVerdict.REJECTED
+    assert verify_project(again.project.path).faults == ()
+
+
 def test_all_that_is_sure_enough_is_accepted_at_once_also_where_it_is_not_open(
     tmp_path,
 ):

@@ -159,7 +159,7 @@ def _objects(one: TaughtView, where: ViewPlace) -> tuple[Labels, dict[int, float
     wide = where.to_image(ids, order=0).astype(np.uint32)
     wide[where.to_image(foreground, order=1) <= 0.5] = 0
     labels = np.zeros_like(wide)
-    confidence = {}
+    confidence: dict[int, float] = {}
     for number in kept:
         own = wide == number
         if own.any():

@@ -1,16 +1,18 @@
 """Copies of a project's database, and new projects made from one."""
 
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from napari_segmoe.errors import ProjectError
+from napari_segmoe.project.database import connect
 from napari_segmoe.project.local_files import LOCAL
 from napari_segmoe.project.store import DATABASE, SUFFIX, ProjectStore
 
 FOLDER = "backups"
-WEIGHTS = "weights"
+IMAGES, WEIGHTS = "images", "weights"  # the project's own copies, and versions
 _STAMP = "%Y-%m-%d_%H%M%S"
 
 
@@ -56,6 +58,65 @@ def make_backup(project: Path) -> Backup:
     return Backup(target, made, target.stat().st_size)
 
 
+def check_target(target: Path) -> None:
+    """Raise `ProjectError` where no new project can be made at a place."""
+    if target.suffix != SUFFIX:
+        raise ProjectError(f"{target.name} must end in {SUFFIX}, as in study{SUFFIX}.")
+    if target.exists():
+        raise ProjectError(f"{target.name} exists already. Take another name.")
+
+
+def copy_project(store: ProjectStore, target: Path) -> None:
+    """Make a new project out of an open one, with images and weights of its own.
+
+    The database comes from what is open: its folder may be full, read-only or gone.
+
+    Raises
+    ------
+    ProjectError
+        If there is something at the target, nothing can be written there, or the
+        project is damaged.
+    """
+    check_target(target)
+    partial = target.with_name(f".{target.stem}.partial{SUFFIX}")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        store.back_up(partial / DATABASE)
+        check_copy(partial / DATABASE)
+        _copy_parts(store.path, partial)
+        partial.replace(target)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_copy(database: Path) -> None:
+    """Raise `ProjectError` where the pages of a copied database are damaged."""
+    with closing(connect(database, read_only=True)) as connection:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise ProjectError(
+            "The database is damaged: verify it, then restore an older backup."
+        )
+
+
+def _copy_parts(source: Path, target: Path) -> None:
+    if (source / LOCAL).is_file():
+        shutil.copyfile(source / LOCAL, target / LOCAL)
+    for folder in (IMAGES, WEIGHTS):
+        if (source / folder).is_dir():
+            shutil.copytree(source / folder, target / folder)
+
+
+def _unwritable(target: Path, error: OSError) -> ProjectError:
+    return ProjectError(
+        f"{target.name} cannot be written: {error.strerror or error}. Free space, or"
+        " choose another folder."
+    )
+
+
 def restore_backup(backup: Path, target: Path) -> None:
     """Make a new project from a backup; the old one stays as it is.
 
@@ -68,27 +129,17 @@ def restore_backup(backup: Path, target: Path) -> None:
         If there is something at the target, the backup is damaged, or nothing can be
         written.
     """
-    if target.suffix != SUFFIX:
-        raise ProjectError(f"{target.name} must end in {SUFFIX}, as in study{SUFFIX}.")
-    if target.exists():
-        raise ProjectError(f"{target.name} exists already. Take another name.")
+    check_target(target)
     partial = target.with_name(f".{target.stem}.partial{SUFFIX}")
-    source = backup.parent.parent
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         shutil.copyfile(backup, partial / DATABASE)
-        if (source / LOCAL).is_file():
-            shutil.copyfile(source / LOCAL, partial / LOCAL)
-        if (source / WEIGHTS).is_dir():
-            shutil.copytree(source / WEIGHTS, partial / WEIGHTS)
+        _copy_parts(backup.parent.parent, partial)
         with ProjectStore.open(partial) as store:
             store.images()
         partial.replace(target)
     except OSError as error:
-        raise ProjectError(
-            f"{target.name} cannot be written: {error.strerror or error}. Free space,"
-            " or choose another folder."
-        ) from error
+        raise _unwritable(target, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

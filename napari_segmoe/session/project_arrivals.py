@@ -80,6 +80,12 @@ class ProjectArrivals:
         if self._link.require()[1].has_news(workspace.image):
             self.bring(workspace)
 
+    def show_stored(self, workspace: Workspace) -> None:
+        """Show what the project has of an image, as far as it can be read."""
+        self._link.reading.read(
+            "objects of an image", lambda _: self.bring(workspace), None
+        )
+
     def bring(self, workspace: Workspace) -> None:
         """Show what the project has of an image; raises `ProjectError`."""
         store, recorder = self._link.require()

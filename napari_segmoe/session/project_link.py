@@ -18,6 +18,11 @@ from napari_segmoe.session.project_images import find_copies
 from napari_segmoe.session.project_notes import notes_on_opening
 from napari_segmoe.session.project_reading import ProjectReading
 from napari_segmoe.session.project_recorder import StepRecorder
+from napari_segmoe.session.project_rescue import (
+    SHOWN_ONLY,
+    copy_elsewhere,
+    rescue,
+)
 from napari_segmoe.session.project_states import (
     class_details,
     class_records,
@@ -144,18 +149,59 @@ class ProjectLink:
         """
         if self.store is None:
             return
-        if not discard:
-            self._check_saved()
+        if discard:
+            self.discard()
+        self._check_saved()
         self._let_go()
         self._session.forget_work(ClassTable())
         self._session.project_changed.emit()
         self._session.worklist_changed.emit()
 
     def end(self) -> None:
-        """Close the project at the end of the session: nothing is shown any more."""
+        """Close the project at the end of the session: nothing is shown any more.
+
+        Steps that are unsaved still, and that nobody gave up, go into a copy of the
+        project in the user's own folder, which leads the list of recent ones.
+        """
         if self._recorder is not None and self.unsaved:
             self._recorder.flush()
+        if self.unsaved:
+            rescue(self._session, *self.require())
         self._let_go()
+
+    def discard(self) -> None:
+        """Give up the unsaved steps: what the project has is shown again."""
+        _, recorder = self.require()
+        workspaces = {one.workspace for one in recorder.waiting if one.workspace}
+        recorder.drop_all()
+        self.failure = ""
+        for one in workspaces:
+            self.arrivals.show_stored(one)
+        self._session.show_workspace()
+        self._session.project_changed.emit()
+
+    def save_copy(self, target: Path) -> None:
+        """Go on in a copy of the project elsewhere, which takes the unsaved steps too.
+
+        Raises
+        ------
+        ProjectError
+            If no project is open, there is something at the target, or it cannot be
+            written.
+        """
+        store, recorder = self.require()
+        made = copy_elsewhere(self._session, store, recorder, Path(target))
+        self._let_go()
+        self.store, self._recorder, is_whole = made
+        self._mark = leave_mark(self.store.path, events=self.store.last_number())
+        find_copies(self.store)
+        error = self._recorder.flush()
+        self._session.notified.emit(
+            f"{self.store.path.name} is open now. " + ("" if is_whole else SHOWN_ONLY)
+        )
+        self.after(error)
+        self._session.project_changed.emit()
+        self._session.worklist_changed.emit()
 
     def retry(self) -> bool:
         """Try again to store what is unsaved; return whether all is stored."""
@@ -173,7 +219,7 @@ class ProjectLink:
         return not self.unsaved
 
     def take_stored(self) -> None:
-        """Drop unsaved steps of the present image: show what the project has of it."""
+        """Drop unsaved steps of the present image: show what the project has."""
         _, recorder = self.require()
         workspace = self._session.require_workspace()
         self.arrivals.bring(workspace)

@@ -98,6 +98,10 @@ class StepRecorder:
         other.annotator = self.annotator
         return other
 
+    def drop_all(self) -> None:
+        """Forget all steps that wait."""
+        self._waiting.clear()
+
     def drop(self, workspace: Workspace) -> None:
         """Forget the steps of an image that wait."""
         self._waiting = [s for s in self._waiting if s.workspace is not workspace]

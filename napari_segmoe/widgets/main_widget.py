@@ -50,6 +50,7 @@ from napari_segmoe.widgets.qt_runner import QtJobRunner
 from napari_segmoe.widgets.segment_view import SegmentView
 from napari_segmoe.widgets.status_view import StatusView
 from napari_segmoe.widgets.train_tab import make_train_tab
+from napari_segmoe.widgets.unsaved_dialog import CloseGuard, settle_unsaved
 from napari_segmoe.widgets.worklist_bar import WorklistBar
 
 if TYPE_CHECKING:
@@ -128,6 +129,9 @@ class MainWidget(QWidget):
         self._runs_timer = QTimer(self)
         self._runs_timer.timeout.connect(session.training_runs.poll)
         self._runs_timer.start(RUNS_MS)
+        shown = getattr(viewer, "window", None)  # a model of a viewer has none
+        window = getattr(shown, "_qt_window", None)
+        self._guard = CloseGuard(session, window, self) if window else None
         self._on_image_changed(session.image)
 
     @property
@@ -226,7 +230,8 @@ class MainWidget(QWidget):
         self._tabs.setCurrentWidget(self._project)
 
     def _open_project(self, path: Path) -> None:
-        run_action(self.session, lambda s: s.project.open(path))
+        if settle_unsaved(self.session, self):
+            run_action(self.session, lambda s: s.project.open(path))
 
     def _on_project_changed(self) -> None:
         path = self.session.project.path

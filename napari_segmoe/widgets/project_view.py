@@ -25,6 +25,7 @@ from napari_segmoe.widgets.project_view_files import ExchangeView, SafetyView
 from napari_segmoe.widgets.project_view_history import HistoryView
 from napari_segmoe.widgets.project_view_start import ProjectStart
 from napari_segmoe.widgets.slide_view import WARNING_COLOUR
+from napari_segmoe.widgets.unsaved_dialog import settle_unsaved
 from napari_segmoe.widgets.worklist_view import WorklistView
 
 NOBODY = "nobody named"
@@ -126,7 +127,7 @@ class ProjectView(QWidget):
         path, _ = QFileDialog.getSaveFileName(
             self, "New project", f"study{SUFFIX}", FILTER
         )
-        if path:
+        if path and settle_unsaved(self._session, self):
             target = Path(path)
             if target.suffix != SUFFIX:
                 target = target.with_name(target.name + SUFFIX)
@@ -139,8 +140,9 @@ class ProjectView(QWidget):
             self.open(Path(path))
 
     def open(self, path: Path) -> None:
-        """Open the project of a path."""
-        run_action(self._session, lambda s: s.project.open(path))
+        """Open the project of a path; unsaved steps of the open one come first."""
+        if settle_unsaved(self._session, self):
+            run_action(self._session, lambda s: s.project.open(path))
 
     def _lay_out(self) -> None:
         head = QHBoxLayout()
@@ -204,7 +206,8 @@ class ProjectView(QWidget):
         self._on_objects_changed()
 
     def _on_close_clicked(self) -> None:
-        run_action(self._session, lambda s: s.project.close())
+        if settle_unsaved(self._session, self):
+            run_action(self._session, lambda s: s.project.close())
 
     def _on_annotator_edited(self, _: object = None) -> None:
         name = self._annotator.currentText().strip()

@@ -101,6 +101,25 @@ def connect(path: Path, *, read_only: bool = False) -> ProjectConnection:
         return connection
 
 
+def connect_still(path: Path) -> ProjectConnection:
+    """Return a connection to a copy that nobody writes; it leaves nothing beside it.
+
+    Raises
+    ------
+    ProjectError
+        If it cannot be opened.
+    """
+    with clear_errors(path):
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?immutable=1",
+            uri=True,
+            isolation_level=None,
+            factory=ProjectConnection,
+        )
+    connection.project = path.name
+    return connection
+
+
 def journal_mode(connection: sqlite3.Connection) -> JournalMode:
     """Return the journal that a connection uses."""
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()

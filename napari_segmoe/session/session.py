@@ -14,6 +14,7 @@ from napari_segmoe.session.class_actions import ClassActions
 from napari_segmoe.session.classes import ClassTable
 from napari_segmoe.session.correction_tools import CorrectionTools
 from napari_segmoe.session.corrections import Correction
+from napari_segmoe.session.daily_backup import DailyBackup
 from napari_segmoe.session.evaluating import Evaluating
 from napari_segmoe.session.explaining import Explaining
 from napari_segmoe.session.failures import as_refusal
@@ -111,6 +112,7 @@ class Session:
         self.regions = Regions(self)
         self.project = ProjectLink(self)
         self.project_tasks = ProjectTasks(self)
+        self._daily_backup = DailyBackup(self)
         self.worklist = Worklist(self)
         self._shelf = RegionShelf(region_folder)
         self.training_runs = TrainingRuns(self)

@@ -23,7 +23,7 @@ from napari_segmoe.widgets.buttons import make_button, make_row
 from napari_segmoe.widgets.project_view_task import ProjectTaskView
 from napari_segmoe.widgets.rows import buttons_in, clear_rows
 
-SHOWN_BACKUPS = 5
+SHOWN_BACKUPS = 8
 
 
 class ExchangeView(QWidget):
@@ -207,7 +207,9 @@ class SafetyView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         when = backup.time_utc.astimezone()
-        layout.addWidget(QLabel(f"{_day(when)}   {say_bytes(backup.size_bytes)}"), 1)
+        kind = "   daily" if backup.is_daily else ""
+        text = f"{_day(when)}   {say_bytes(backup.size_bytes)}{kind}"
+        layout.addWidget(QLabel(text), 1)
         restore = make_button("Restore…", "", "Make a new project from this backup")
         restore.setFixedWidth(90)
         restore.clicked.connect(partial(self._on_restore_clicked, backup))

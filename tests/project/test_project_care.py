@@ -1,17 +1,21 @@
 """History in pages, backups, and the list of projects opened last."""
 
 import sqlite3
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from napari_segmoe.errors import ProjectError
 from napari_segmoe.project.backups import (
+    DAILY_KEPT,
     FOLDER,
     list_backups,
     make_backup,
+    make_daily_backup,
     restore_backup,
 )
 from napari_segmoe.project.local_files import note_paths, read_paths
+from napari_segmoe.project.open_marks import leave_mark
 from napari_segmoe.project.recent_projects import (
     MOST,
     forget_project,
@@ -116,3 +120,65 @@ def test_a_backup_is_whole_while_another_writes(store):
         (count,) = copy.execute("SELECT count(*) FROM events").fetchone()
     copy.close()
     assert count == len(list(store.events()))
+
+
+def in_days(count, *, hours=0):
+    return datetime.now(UTC) + timedelta(days=count, hours=hours)
+
+
+def work_on(store):
+    store.append(EventKind.RUN, Change(details={"step": store.last_number()}))
+
+
+def test_a_project_is_backed_up_once_a_day_and_only_the_last_few_are_kept(store):
+    project = store.path
+    leave_mark(project, events=1)
+    assert make_daily_backup(project) is None  # it was made today
+    kept = make_backup(project, now=in_days(0))
+    work_on(store)
+    assert make_daily_backup(project) is None  # the user made one today
+    for day in range(1, DAILY_KEPT + 4):
+        work_on(store)
+        made = make_daily_backup(project, now=in_days(day))
+        assert made.is_daily
+        work_on(store)
+        assert make_daily_backup(project, now=in_days(day)) is None
+    backups = list_backups(project)
+    assert [one.is_daily for one in backups] == [True] * DAILY_KEPT + [False]
+    assert backups[0] == made
+    assert backups[-1] == kept
+    restore_backup(backups[0].path, project.with_name("again.segmoe"))
+    assert verify_project(project.with_name("again.segmoe")).faults == ()
+
+
+def test_nothing_new_needs_no_backup(store):
+    assert make_daily_backup(store.path, now=in_days(1)) is not None
+    assert make_daily_backup(store.path, now=in_days(2)) is None
+    work_on(store)
+    assert make_daily_backup(store.path, now=in_days(3)) is not None
+
+
+def test_no_daily_backup_while_another_window_has_the_project(store):
+    leave_mark(store.path, events=1)
+    leave_mark(store.path, events=1)
+    assert make_daily_backup(store.path, now=in_days(1)) is None
+
+
+def test_a_damaged_project_leaves_the_older_backups_alone(store):
+    project = store.path
+    whole = make_daily_backup(project, now=in_days(1))
+    work_on(store)
+    store.close()
+    (project / FOLDER / "left.partial").write_bytes(b"killed")
+    database = project / "project.db"
+    content = database.read_bytes()
+    with sqlite3.connect(database) as raw:
+        (page,) = raw.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'label_blocks'"
+        ).fetchone()
+    start = (page - 1) * 4096
+    database.write_bytes(content[:start] + b"\xa5" * 4096 + content[start + 4096 :])
+    with pytest.raises(ProjectError, match="damaged"):
+        make_daily_backup(project, now=in_days(2))
+    assert list_backups(project) == (whole,)
+    assert [one.name for one in (project / FOLDER).iterdir()] == [whole.path.name]

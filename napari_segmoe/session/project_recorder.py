@@ -155,6 +155,10 @@ class StepRecorder:
         """
         return number <= self._first.get(image.key, 0) or number in self._own
 
+    def note_own(self, number: int) -> None:
+        """Take note that this window has stored an event past this recorder."""
+        self._own.add(number)
+
     def has_news(self, image: SessionImage) -> bool:
         """Whether somebody else has changed an image, or it was not read yet."""
         return self.newest(image) > self.seen(image)

@@ -3,7 +3,6 @@
 import re
 from typing import TYPE_CHECKING
 
-from napari_segmoe.errors import ProjectError
 from napari_segmoe.project.proposals import ProposedPlace
 from napari_segmoe.project.records import Change, EventKind, JudgedPlace
 from napari_segmoe.session.project_states import patch_of, state_of
@@ -38,9 +37,7 @@ def accept_stored(
     ProjectError
         If no project is open, or it cannot be written.
     """
-    store = session.project.store
-    if store is None:
-        raise ProjectError("No project is open. Open or make one first.")
+    store, recorder = session.project.require()
     record = store.image(place.image)
     labels = store.labels(place.image)
     same = [one for one in store.images() if one.fingerprint == record.fingerprint]
@@ -54,7 +51,7 @@ def accept_stored(
         _version_of(place),
     )
     patch, records = receive(labels, place, reception)
-    store.append(
+    event = store.append(
         EventKind.ACCEPT,
         Change(
             objects={one.id: state_of(one) for one in records},
@@ -65,6 +62,7 @@ def accept_stored(
         patch=patch_of(patch),
         annotator=session.project.annotator,
     )
+    recorder.note_own(event.number)
 
 
 def _uncertain_below(session: "Session") -> float:

@@ -199,7 +199,7 @@ class PseudoLabels:
     def accept_above(self, confidence: float) -> int:
         """Accept all places that are proposed with at least this mean confidence.
 
-        Undo reaches those of the present image; in others, objects can be deleted.
+        Each image's are one step to undo, once it is open.
 
         Returns
         -------

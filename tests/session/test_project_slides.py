@@ -113,3 +113,36 @@ def session_path(session):
     path = session.project.path
     assert path is not None
     return path
+
+
+def test_pseudo_labels_of_a_region_open_its_slide_and_are_accepted_there(
+    session, slide
+):
+    session.regions.show_box((0, 0, 600, 600))
+    commit_at(session, 200, 200)
+    session.annotation.delete([1])  # two regions of the project without labels
+    session.regions.show_box((900, 900, 1500, 1500))
+    commit_at(session, 1200, 1250)
+    session.annotation.delete([1])
+    project = session_path(session)
+    session.close()
+    again = make_slide_session(slide, key="another")
+    again.regions.close_slide()
+    again.worklist.open_requested.connect(
+        lambda path: again.regions.open_slide(make_scene(path, key=fingerprint(path)))
+    )
+    again.project.open(project)
+    again.pseudo_labels.suggest()
+    first, second = sorted(again.pseudo_labels.rows, key=lambda row: row.image)
+    assert first.title != second.title
+    again.pseudo_labels.select(second)
+    assert again.project.image_name == second.image == "image-0002"
+    box, labels = again.pseudo_labels.overlay
+    assert labels.shape == again.image.shape == (box[2], box[3])
+    again.pseudo_labels.accept(second)
+    again.pseudo_labels.accept(first)
+    assert again.project.image_name == "image-0001"
+    ids = [one.id for _, one in again.regions.objects]
+    assert len(ids) == len(set(ids)) == first.objects + second.objects
+    assert again.failures == []
+    assert verify_project(project).faults == ()

@@ -241,6 +241,9 @@ def test_all_that_is_sure_enough_is_accepted_at_once_also_where_it_is_not_open(
     assert {one.provenance for one in states.values()} == {
         Provenance.ACCEPTED_AUTOMATIC
     }
+    session.undo()  # a's, although it was not open
+    assert session.annotation.records == ()
+    assert row_of(session, "a").verdict is PlaceVerdict.PROPOSED
     assert verify_project(session.project.path).faults == ()
 
 

@@ -123,3 +123,20 @@ def test_a_resumed_round_goes_on_at_the_same_weight():
     again.load_state_dict(teaching.state_dict())
     assert again.started_at == 7
     assert again.weight(8) == teaching.weight(8) > 0
+
+
+def test_what_was_taught_is_kept_unmirrored_and_survives_a_resumption(model):
+    teaching, other = _teaching(), _teaching()
+    teaching.switch_on(0)
+    for step in range(3):
+        teaching.loss(model, model, step)
+    assert set(teaching.taught) == {0, 1, 2}
+    for kept in teaching.taught.values():
+        assert kept.foreground.shape == (PX, PX)
+        assert not kept.counted[:, : PX // 4].any()  # there the truth is known
+        assert kept.counted[:, PX // 4 :].all()
+        assert 0 < kept.weight <= 0.4
+    other.load_state_dict(teaching.state_dict())
+    for index, kept in teaching.taught.items():
+        assert torch.equal(other.taught[index].foreground, kept.foreground)
+        assert other.taught[index].agreement == kept.agreement

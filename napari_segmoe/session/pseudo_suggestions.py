@@ -1,6 +1,6 @@
 """Before a round: the model's own answers on images that nobody has labelled."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segmoe.data.slides.region import SlideRegion
+from napari_segmoe.project.judged_places import rejected_boxes
+from napari_segmoe.project.label_runs import Labels
 from napari_segmoe.project.local_files import read_paths
 from napari_segmoe.project.proposals import (
     ProposedObject,
     ProposedPlace,
     pack_labels,
 )
-from napari_segmoe.project.records import ImageRecord
+from napari_segmoe.project.records import ImageRecord, PixelBox
 from napari_segmoe.project.round_material import unlabelled_images
 from napari_segmoe.project.store import ProjectStore
 from napari_segmoe.session.image import SessionImage
@@ -74,6 +76,7 @@ class PseudoSuggestions:
         def job() -> Generator[Told | None, None, None]:
             with ProjectStore.open(project, read_only=True) as store:
                 pool = unlabelled_images(store)
+                places = store.places()
             yield len(pool)
             pictures = Pictures(project)
             for record in pool:
@@ -87,7 +90,10 @@ class PseudoSuggestions:
                         next(steps)
                         yield None  # may be cancelled between windows
                 except StopIteration as stop:
-                    yield make_place(record, stop.value, source=source)
+                    rejected = rejected_boxes(places.get(record.name, ()))
+                    yield make_place(
+                        record, stop.value, source=source, rejected=rejected
+                    )
                 finally:
                     steps.close()
 
@@ -133,10 +139,24 @@ class PseudoSuggestions:
 
 
 def make_place(
-    record: ImageRecord, prediction: Prediction, *, source: str
+    record: ImageRecord,
+    prediction: Prediction,
+    *,
+    source: str,
+    rejected: Sequence[PixelBox] = (),
 ) -> ProposedPlace:
-    """Return a model's answer on a whole image as a place of pseudo-labels."""
-    labels = np.ascontiguousarray(prediction.labels, np.uint32)
+    """Return a model's answer on a whole image as a place of pseudo-labels.
+
+    Parameters
+    ----------
+    record : ImageRecord
+    prediction : Prediction
+    source : str
+        Name of the weights.
+    rejected : sequence of (y0, x0, y1, x1)
+        What lies in these boxes for the most part is left out.
+    """
+    labels = _without(prediction.labels, rejected)
     sums = np.bincount(labels.ravel(), weights=prediction.probability.ravel())
     areas = np.bincount(labels.ravel())
     known = {one.id: one for one in prediction.objects}
@@ -160,6 +180,20 @@ def make_place(
         tuple(objects),
         source,
     )
+
+
+def _without(labels: Labels, boxes: Sequence[PixelBox]) -> Labels:
+    """Return labels without the objects that lie in boxes for the most part."""
+    labels = np.ascontiguousarray(labels, np.uint32)
+    if not boxes:
+        return labels
+    is_inside = np.zeros(labels.shape, bool)
+    for y0, x0, y1, x1 in boxes:
+        is_inside[y0:y1, x0:x1] = True
+    areas = np.bincount(labels.ravel())
+    inside = np.bincount(labels[is_inside], minlength=areas.size)
+    gone = np.flatnonzero(2 * inside > areas)
+    return np.where(np.isin(labels, gone), 0, labels).astype(np.uint32)
 
 
 def _read(

@@ -188,6 +188,21 @@ def test_a_rejected_image_is_neither_proposed_nor_in_the_pool_again(tmp_path):
     assert verify_project(again.project.path).faults == ()
 
 
+def test_what_lies_in_a_rejected_tile_is_not_proposed_again(tmp_path):
+    session = pool(tmp_path)
+    write_round(session, (0, 0, 32, 32))
+    session.pseudo_labels.reject(session.pseudo_labels.rows[0])
+    session.pseudo_labels.suggest()
+    found = {
+        one.title: one.objects for one in session.pseudo_labels.rows if not one.tile
+    }
+    assert found == {"a": 2, "b": 1, "c": 2}
+    session.pseudo_labels.select(row_of(session, "b"))
+    _, labels = session.pseudo_labels.overlay
+    assert not labels[:32, :32].any()
+    assert labels[40, 40]
+
+
 def test_a_rejection_can_be_undone(tmp_path):
     session = pool(tmp_path)
     session.pseudo_labels.suggest()

@@ -104,6 +104,12 @@ class TrainingRun:
         return best if best.is_file() else None
 
     @property
+    def report(self) -> Path | None:
+        """Its page of curves, figures and answers, or None before it is written."""
+        page = self.folder / "report.md"
+        return page if page.is_file() else None
+
+    @property
     def needs_looking(self) -> bool:
         """Whether something may have changed since the last `look`."""
         is_taken_up = _changed_at(self.folder / MARK) != self._marked_at

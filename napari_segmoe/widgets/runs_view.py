@@ -62,6 +62,9 @@ class RunsView(QWidget):
         self._use = make_button(
             "Use weights", "", "Answer with its best weights from the next click on"
         )
+        self._report = make_button(
+            "Report", "", "Figures, curves and answers: report.md of its folder"
+        )
         self._open = make_button("Folder", "", "Show its files")
         self._forget = make_button(
             "Remove", "", "Take it off the list; its folder stays"
@@ -71,10 +74,12 @@ class RunsView(QWidget):
         layout.setSpacing(6)
         layout.addWidget(self._empty)
         layout.addWidget(self._list)
-        layout.addLayout(make_row(self._use, self._open, self._forget))
+        layout.addLayout(make_row(self._use, self._report))
+        layout.addLayout(make_row(self._open, self._forget))
         # view -> session
         self._list.currentRowChanged.connect(self._on_row_changed)
         self._use.clicked.connect(self._on_use_clicked)
+        self._report.clicked.connect(self._on_report_clicked)
         self._open.clicked.connect(self._on_open_clicked)
         self._forget.clicked.connect(self._on_forget_clicked)
         # session -> view
@@ -120,8 +125,9 @@ class RunsView(QWidget):
     def _show_buttons(self) -> None:
         run = self._runs.selected
         is_round = run is not None and run.is_round
-        for button in (self._use, self._open, self._forget):
+        for button in (self._use, self._report, self._open, self._forget):
             button.setVisible(bool(self._runs.runs))
+        self._report.setEnabled(run is not None and run.report is not None)
         has_folder = run is not None and run.folder.is_dir()
         can_use = run is not None and not is_round and run.weights is not None
         self._use.setEnabled(can_use)
@@ -138,6 +144,11 @@ class RunsView(QWidget):
         run = self._runs.selected
         if run is not None:
             run_action(self._session, partial(_use, run=run))
+
+    def _on_report_clicked(self) -> None:
+        run = self._runs.selected
+        if run is not None and run.report is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(run.report)))
 
     def _on_open_clicked(self) -> None:
         run = self._runs.selected

@@ -36,6 +36,7 @@ from napari_segmoe.training.finetune.pseudo_labels import (
     make_teaching,
 )
 from napari_segmoe.training.finetune.publishing import settle
+from napari_segmoe.training.finetune.round_report import show_round_answers
 from napari_segmoe.training.finetune.settings import RoundSettings
 from napari_segmoe.training.finetune.stepping import Lessons, RoundTrainer
 from napari_segmoe.training.finetune.taught_views import (
@@ -335,10 +336,10 @@ class Course:
         self, prelude: Prelude, verdict: Verdict, model: nn.Module | None
     ) -> Iterator[Event]:
         """Publish or roll back, and tell of it."""
-        seen = prelude.consistency.figures()
+        consistency = prelude.consistency.figures()
         figures = {
             **verdict.figures,
-            **{f"corrections_{name}": value for name, value in seen.items()},
+            **{f"corrections_{name}": value for name, value in consistency.items()},
         }
         verdict = Verdict(verdict.decision, verdict.reason, figures)
         name, drift = self.folder.path.name, 1.0
@@ -349,6 +350,8 @@ class Course:
         card = card_of(prelude, self.plan, name, figures, drift=drift)
         if model is not None:
             self.folder.save_weights("best", model, card)
+            seen = prelude.gathered.probes
+            show_round_answers(self.folder, model, seen, prelude.answers, self.machine)
         version = settle(
             self.plan.project,
             self.folder.path.name,

@@ -26,6 +26,7 @@ from napari_segmoe.training.finetune.publishing import (
     ending_of,
     note_run,
 )
+from napari_segmoe.training.finetune.round_report import ENDINGS, write_round_report
 from napari_segmoe.training.finetune.settings import (
     ANY_TIME,
     RoundSettings,
@@ -110,6 +111,8 @@ def _follow(opened: _Opened) -> Iterator[Event]:
         course = Course(opened.plan, opened.settings, folder)
         for event in course.events(ended):
             folder.log(event)
+            if event["event"] in ENDINGS:
+                write_round_report(folder)
             yield event
             if event["event"] == "stopped":
                 note_run(opened.project, name, STOPPED)
@@ -141,6 +144,7 @@ def _fail(opened: _Opened, reason: str) -> None:
     """Write down why a round ends, as far as the disk allows."""
     with suppress(OSError):
         opened.folder.log({"event": "failed", "reason": reason})
+        write_round_report(opened.folder)
     with suppress(ProjectError):
         note_run(opened.project, opened.folder.path.name, FAILED)
 

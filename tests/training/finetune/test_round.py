@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_segmoe.errors import ConfigError, TrainingError
 from napari_segmoe.models.card import read_card
@@ -90,6 +91,18 @@ def test_the_run_folder_tells_the_same_as_the_events(published):
     lines = (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == events
     assert json.loads((folder / "metrics.json").read_text()) == events[-1]
+
+
+def test_a_round_leaves_a_page_with_pictures(published):
+    project, events = published
+    folder = project / "runs" / "round-0001"
+    page = (folder / "report.md").read_text(encoding="utf-8")
+    assert "**Published as version 1.**" in page
+    assert events[-1]["reason"] in page
+    for name in ("curves.png", "answers.png"):
+        assert f"report/{name}" in page
+        with Image.open(folder / "report" / name) as picture:
+            assert min(picture.size) > 200
 
 
 def test_the_same_seed_gives_the_same_answer(tmp_path, weights):

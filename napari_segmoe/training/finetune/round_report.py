@@ -142,8 +142,8 @@ def describe_round(
         parts.append("## Curves\n\n![Losses and figures](report/curves.png)")
     if has_answers:
         parts.append(
-            "## Answers\n\nViews of accepted objects, marked only where it is known what"
-            " is there. What is published has learnt from some of them; the figures"
+            "## Answers\n\nViews of accepted objects, marked only where something is"
+            " known. What is published has learnt from some of them; the figures"
             " above are of objects that were held out.\n\n"
             "![Image, truth, answer](report/answers.png)"
         )

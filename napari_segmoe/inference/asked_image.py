@@ -32,6 +32,8 @@ class AskedImage:
         The image at the weights' pixel size; None where they have none.
     verdicts : dict
         What a domain guard found in parts of it, see `inference.domain_guard`.
+    modality : Modality
+        What is known of it.
     """
 
     pixels: NDArray[np.uint8] | PixelSource
@@ -40,6 +42,7 @@ class AskedImage:
     notes: tuple[str, ...] = ()
     scaled: ScaledImage | None = None
     verdicts: dict[Hashable, Any] = field(default_factory=dict)
+    modality: Modality = Modality.UNKNOWN
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -93,7 +96,7 @@ def ask_about(
     pixels = as_uint8_image(image) if _is_array(image) else image
     withheld = why_class_is_withheld(card, modality, pixels)
     if card.spacing_um is None:
-        return AskedImage(pixels, spacing_um, withheld)
+        return AskedImage(pixels, spacing_um, withheld, modality=modality)
     taken = spacing_um
     notes: tuple[str, ...] = ()
     if taken is None:
@@ -104,7 +107,7 @@ def ask_about(
             " these weights were trained on. Areas in um are left out.",
         )
     scaled = scale_to(pixels, taken, wanted_um=card.spacing_um)
-    return AskedImage(pixels, spacing_um, withheld, notes, scaled)
+    return AskedImage(pixels, spacing_um, withheld, notes, scaled, modality=modality)
 
 
 def _is_array(image: Any) -> bool:

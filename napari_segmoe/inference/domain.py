@@ -1,5 +1,7 @@
 """Whether an image is of the kind that weights were made for. Loads no torch."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,17 +53,23 @@ def why_unlike(
     card: WeightsCard,
     pixels: NDArray[np.uint8] | PixelSource,
     *,
+    modality: Modality,
     score: float,
     limit: float,
 ) -> str:
     """Return a sentence for an image that a domain guard holds for a stranger.
+
+    Other weights are named where they may fit: of the image's modality where that is
+    known; else those whose images have such colours, and for what they are.
 
     Parameters
     ----------
     card : WeightsCard
         Of the loaded weights.
     pixels : (H, W) or (H, W, 3) uint8, or PixelSource
-        The image; by its colours other weights are named that may fit.
+        The image.
+    modality : Modality
+        What is known of it.
     score, limit : float
         The guard's.
     """
@@ -69,16 +77,31 @@ def why_unlike(
         f"No class: this image does not look like what {card.name} was trained on"
         f" (domain score {score:.2f}, limit {limit:.2f})."
     )
-    kinds = _COLOUR if _is_colourful(pixels) else _GREY
     others = [read_card(path) for name, path in list_weights() if name != card.name]
-    fitting = [
-        f"for {subject_of(other)} use {other.name}"
-        for other in others
-        if other.modality in kinds
-    ]
-    if not fitting:
+    wanted = modality if modality is not Modality.UNKNOWN else card.modality
+    same = [one for one in others if one.modality is wanted]
+    advice = [_capital("; ".join(map(_use, same))) + "."] if same else []
+    if modality is Modality.UNKNOWN:
+        kinds = (_COLOUR if _is_colourful(pixels) else _GREY) - {wanted}
+        advice += _for_another(card, [one for one in others if one.modality in kinds])
+    if not advice:
         return f"{said} The mask may still serve; choose the class yourself."
-    return f"{said} {_capital('; '.join(fitting))}."
+    return f"{said} {' '.join(advice)}"
+
+
+def _use(card: WeightsCard) -> str:
+    return f"for {subject_of(card)} use {card.name}"
+
+
+def _for_another(card: WeightsCard, others: Sequence[WeightsCard]) -> list[str]:
+    """Return a sentence on weights for other modalities, or none."""
+    if not others:
+        return []
+    named = " and ".join(f"{one.name} ({subject_of(one)})" for one in others)
+    if card.modality is Modality.UNKNOWN:
+        return [f"There are weights for another modality: {named}."]
+    own = card.modality.value
+    return [f"Is it no {own}? There are weights for another modality: {named}."]
 
 
 def _capital(text: str) -> str:

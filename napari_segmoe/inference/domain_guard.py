@@ -168,7 +168,11 @@ def _apply(
         return image
     score = median(one.score for one in outside)
     sentence = why_unlike(
-        network.card, image.pixels, score=score, limit=outside[0].limit
+        network.card,
+        image.pixels,
+        modality=image.modality,
+        score=score,
+        limit=outside[0].limit,
     )
     return replace(image, withheld=sentence)
 

@@ -65,7 +65,7 @@ class CloseGuard(QObject):
 
     def __init__(self, session: Session, window: QWidget, parent: QObject) -> None:
         super().__init__(parent)
-        self._session, self._window = session, window
+        self._session = session  # and no window: it would outlive its closing
         window.installEventFilter(self)
 
     def eventFilter(  # noqa: N802
@@ -74,7 +74,8 @@ class CloseGuard(QObject):
         """Stop the window from closing where the user wants to stay."""
         if event is None or event.type() != QEvent.Type.Close:
             return False
-        if settle_unsaved(self._session, self._window):
+        window = watched if isinstance(watched, QWidget) else None
+        if settle_unsaved(self._session, window):
             return False
         event.ignore()
         return True

@@ -160,13 +160,27 @@ def _objects(one: TaughtView, where: ViewPlace) -> tuple[Labels, dict[int, float
     wide[where.to_image(foreground, order=1) <= 0.5] = 0
     labels = np.zeros_like(wide)
     confidence: dict[int, float] = {}
+    cut = _cut_off(wide, where)
     for number in kept:
         own = wide == number
-        if own.any():
+        if number not in cut and own.any():
             new = len(confidence) + 1
             labels[own] = new
             confidence[new] = float(sure[number])
     return labels, confidence
+
+
+def _cut_off(labels: Labels, where: ViewPlace) -> set[int]:
+    """Return the objects that a view's edge cuts: accepted, they would be half ones."""
+    y0, x0, y1, x1 = where.box
+    height, width = where.record.shape
+    edges = (
+        (y0 > 0, labels[0]),
+        (x0 > 0, labels[:, 0]),
+        (y1 < height, labels[-1]),
+        (x1 < width, labels[:, -1]),
+    )
+    return {int(one) for is_inner, edge in edges if is_inner for one in np.unique(edge)}
 
 
 def _split(mask: NDArray[np.bool_], distance: Tensor | None) -> NDArray[np.int32]:

@@ -153,6 +153,26 @@ def test_objects_are_parted_measured_and_counted_only_where_they_taught(tmp_path
     }
 
 
+def test_objects_that_a_views_edge_cuts_are_left_out_those_at_the_images_edge_not(
+    tmp_path,
+):
+    foreground = torch.zeros(40, 40, dtype=torch.uint8)
+    foreground[10:30, :12] = foreground[10:30, 28:] = 250
+    view = PartialSample(
+        torch.zeros(3, 40, 40),
+        np.full((40, 40), -1, np.int32),
+        place=ViewPlace(RECORD, WHOLE, (30, 19.5), 40.0),
+    )
+    counted = torch.ones(40, 40, dtype=torch.bool)
+    write_taught(tmp_path, [view], {0: TaughtView(foreground, None, counted, 1.0, 0.2)})
+    (place,) = read_proposals(tmp_path / FILE)
+    assert place.box[1] == 0  # the image's own edge
+    assert place.box[3] == 40 < SHAPE[1]
+    assert len(place.objects) == 1
+    assert place.labels[:, :12].any()
+    assert not place.labels[:, 28:].any()
+
+
 def test_a_round_keeps_what_it_was_taught_and_says_how_much(tmp_path):
     project = make_project(tmp_path / "study.segmoe", bright=0.42)
     others = add_unlabelled(project, 2, bright=0.9)  # the weights know them well

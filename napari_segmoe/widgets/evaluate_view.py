@@ -30,6 +30,7 @@ from napari_segmoe.widgets.buttons import (
     make_toggle,
     paint_primary,
 )
+from napari_segmoe.widgets.eliding_combo import ElidingComboBox
 from napari_segmoe.widgets.evaluation_result import EvaluationResult
 from napari_segmoe.widgets.folder_form import FolderForm
 from napari_segmoe.widgets.heatmap_row import make_small_text
@@ -88,7 +89,7 @@ class EvaluateView(QWidget):
             ),
         }
         self._image_form = QWidget()
-        self._found, self._truth, self._kind = QComboBox(), QComboBox(), QComboBox()
+        self._found, self._truth, self._kind = (ElidingComboBox() for _ in range(3))
         self._no_truth = make_small_text(NO_TRUTH)
         self._overlay = QCheckBox("Draw it over the image")
         self._legend = QLabel(_legend())

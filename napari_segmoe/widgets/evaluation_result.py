@@ -26,7 +26,7 @@ from napari_segmoe.session.evaluation_table import (
 )
 from napari_segmoe.session.session import Session
 from napari_segmoe.viewer.keys import run_action
-from napari_segmoe.widgets.buttons import make_button
+from napari_segmoe.widgets.buttons import make_button, make_row
 from napari_segmoe.widgets.evaluation_model import SORT_ROLE, EvaluationModel
 from napari_segmoe.widgets.heatmap_row import FAINT_COLOUR, make_small_text
 from napari_segmoe.widgets.rows import clear_rows
@@ -82,8 +82,7 @@ class EvaluationResult(QWidget):
         layout.setSpacing(6)
         for part in (self._title, self._figures, self._notes, self.table):
             layout.addWidget(part)
-        layout.addWidget(self._save)
-        layout.addWidget(self._forget)
+        layout.addLayout(make_row(self._save, self._forget))
         # view -> session
         self._save.clicked.connect(self._on_save_clicked)
         self._forget.clicked.connect(session.evaluating.forget)

@@ -18,6 +18,7 @@ from superqt.utils import signals_blocked
 from napari_segmoe.models.card import list_weights
 from napari_segmoe.session.folder_scoring import FolderQuestion
 from napari_segmoe.session.session import Session
+from napari_segmoe.widgets.eliding_combo import ElidingComboBox
 from napari_segmoe.widgets.versions_view import say_version
 
 BROWSE_PX = 30
@@ -120,7 +121,7 @@ def _choices(session: Session) -> list[tuple[str, str]]:
 
 
 def _make_combo() -> QComboBox:
-    combo = QComboBox()
+    combo = ElidingComboBox()
     combo.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )

@@ -37,6 +37,7 @@ from napari_segmoe.viewer.scale_bar import ScaleBar
 from napari_segmoe.viewer.sessions import drop_session, keep_session
 from napari_segmoe.viewer.view_in_sight import ViewInSight
 from napari_segmoe.viewer.worklist_opening import WorklistOpening
+from napari_segmoe.widgets.dock_tabs import DockTabs
 from napari_segmoe.widgets.empty_view import EmptyView
 from napari_segmoe.widgets.evaluate_tab import make_evaluate_tab
 from napari_segmoe.widgets.evaluate_view import EvaluateView
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-segmoe"
 SMALLEST_WIDTH_PX = 300
-TAB_LOOK = "QTabBar::tab { padding: 3px 5px; font-size: 11px; }"  # six in 380 px
 HEATMAPS_TAB = 2
 RUNS_MS = 500  # between looks at what trains
 PATTERNS = (
@@ -113,7 +113,7 @@ class MainWidget(QWidget):
         self._evaluate = LazyTab(
             lambda: make_evaluate_tab(session, self.layers, viewer)
         )
-        self._tabs = QTabWidget()
+        self._tabs = DockTabs()
         self._lay_out()
         self._connect()
         self.destroyed.connect(
@@ -180,7 +180,6 @@ class MainWidget(QWidget):
         return self._tabs
 
     def _lay_out(self) -> None:
-        self._tabs.tabBar().setStyleSheet(TAB_LOOK)
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._segment)
         for page, title in (

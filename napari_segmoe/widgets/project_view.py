@@ -9,7 +9,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QStackedLayout,
     QVBoxLayout,
     QWidget,
 )
@@ -72,7 +71,6 @@ class ProjectView(QWidget):
         self._history = HistoryView(session)
         self._exchange = ExchangeView(session)
         self._safety = SafetyView(session, self.open)
-        self._pages = QStackedLayout(self)
         self._opened = QWidget()
         self._lay_out()
         # view -> session
@@ -170,13 +168,16 @@ class ProjectView(QWidget):
             section = make_collapsible(title)
             section.addWidget(part)
             layout.addWidget(section)
-        self._pages.addWidget(self._start)
-        self._pages.addWidget(self._opened)
+        pages = QVBoxLayout(self)  # no stack: a hidden page would keep its height
+        pages.setContentsMargins(0, 0, 0, 0)
+        pages.addWidget(self._start)
+        pages.addWidget(self._opened)
 
     def _on_project_changed(self, _: object = None) -> None:
         project = self._session.project
         store = project.store
-        self._pages.setCurrentWidget(self._start if store is None else self._opened)
+        self._start.setVisible(store is None)
+        self._opened.setVisible(store is not None)
         if store is None:
             self._start.show_recent()
             return

@@ -24,6 +24,7 @@ from napari_segmoe.models.weights_summary import describe
 from napari_segmoe.session.session import Session
 from napari_segmoe.session.status import Activity, Status
 from napari_segmoe.viewer.layers import LayerSync
+from napari_segmoe.widgets.eliding_combo import ElidingComboBox
 from napari_segmoe.widgets.icons import dot_pixmap
 from napari_segmoe.widgets.keys_popover import KeysPopover
 
@@ -184,7 +185,7 @@ def _tip_of(path: Path) -> str:
 
 
 def _make_combo(tooltip: str) -> QComboBox:
-    combo = QComboBox()
+    combo = ElidingComboBox()
     combo.setToolTip(tooltip)
     combo.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon

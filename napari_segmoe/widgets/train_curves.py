@@ -6,6 +6,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_segmoe.session.run_history import RunHistory
+from napari_segmoe.widgets.eliding_combo import ElidingComboBox
 
 PLOT_HEIGHT_PX = 132
 TRAIN_COLOUR = "#4C9BE8"
@@ -42,7 +43,7 @@ class CurvesView(QWidget):
             size=11, brush=pg.mkBrush(BEST_COLOUR), pen=pg.mkPen(None)
         )
         self._validation.addItem(self._best)
-        self._figure = QComboBox()
+        self._figure = ElidingComboBox()
         self._figure.setToolTip("Figure of the validation to draw")
         self._figure.activated.connect(self._on_figure_activated)
         self._newest_loss, self._newest_score = QLabel(), QLabel()
@@ -97,7 +98,9 @@ class CurvesView(QWidget):
             row = QHBoxLayout()
             row.setSpacing(8)
             row.addWidget(first, 1)
-            newest.setAlignment(Qt.AlignmentFlag.AlignRight)
+            newest.setAlignment(
+                Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            )
             row.addWidget(newest)
             layout.addLayout(row)
             layout.addWidget(plot)

@@ -19,6 +19,7 @@ from napari_segmoe.models.preset_names import PRESETS
 from napari_segmoe.session.run_list import default_runs_folder
 from napari_segmoe.training.config import RecipeName, TrainingConfig
 from napari_segmoe.widgets.collapsible import make_collapsible
+from napari_segmoe.widgets.eliding_combo import ElidingComboBox
 from napari_segmoe.widgets.heatmap_row import make_small_text
 from napari_segmoe.widgets.settings_form import SettingsForm, make_form_layout
 
@@ -128,7 +129,7 @@ class RecipeForm(QWidget):
 
 
 def _make_combo(tooltip: str) -> QComboBox:
-    combo = QComboBox()
+    combo = ElidingComboBox()
     combo.setToolTip(tooltip)
     combo.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon

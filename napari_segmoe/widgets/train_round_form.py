@@ -20,6 +20,7 @@ from napari_segmoe.session.session import Session
 from napari_segmoe.session.training_runs import RoundRequest
 from napari_segmoe.training.finetune.settings import RoundSettings
 from napari_segmoe.widgets.collapsible import make_collapsible
+from napari_segmoe.widgets.eliding_combo import ElidingComboBox
 from napari_segmoe.widgets.heatmap_row import make_small_text
 from napari_segmoe.widgets.settings_form import SettingsForm
 from napari_segmoe.widgets.versions_view import say_version
@@ -52,9 +53,9 @@ class RoundForm(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._weights = QComboBox()
+        self._weights = ElidingComboBox()
         self._weights.setToolTip("Weights that the round starts from")
-        self._preset = QComboBox()
+        self._preset = ElidingComboBox()
         self._minutes = QSpinBox()
         self._minutes.setRange(1, LONGEST_MINUTES)
         self._minutes.setValue(round(RoundSettings.model_fields["minutes"].default))

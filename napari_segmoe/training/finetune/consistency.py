@@ -26,7 +26,7 @@ _UNRELATED = 0.45  # agreement below it is contradiction
 _SEARCH_PX = 24
 _RING_PX = 7
 _SWAP_MARGIN = 0.2
-_SWAP_CHANCE = 0.05
+_SWAP_CHANCE = 0.2  # to look at the classes again costs less than to teach wrong ones
 _MOST_CLASSES = 5
 _LEAST_PX = 30
 
@@ -105,7 +105,7 @@ def check_consistency(
         reasons.append(
             f"The classes look exchanged: the weights confirm {classes.confirmed} of"
             f" {classes.objects} as they are, {classes.swapped} if classes change"
-            " places."
+            " places. Look at them again, or learn from masks alone (learn_classes)."
         )
     count = classes.objects
     return Consistency(

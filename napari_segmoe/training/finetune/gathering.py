@@ -75,7 +75,7 @@ def gather(
     card: WeightsCard,
     sight: Sight,
     *,
-    class_map: Mapping[str, str],
+    class_map: Mapping[str, str] | None,
     seed: int,
 ) -> Gathered:
     """Read the images behind a snapshot; what is missing is left out and said."""
@@ -108,15 +108,19 @@ def gather(
 
 
 def map_classes(
-    snapshot: Snapshot, card: WeightsCard, class_map: Mapping[str, str]
+    snapshot: Snapshot, card: WeightsCard, class_map: Mapping[str, str] | None
 ) -> tuple[dict[str, int], list[str]]:
     """Return the weights' class of each project class, by name or as mapped.
+
+    Where ``class_map`` is None, classes are not learnt.
 
     Returns
     -------
     dict, list of str
         And what is not learnt, in sentences.
     """
+    if class_map is None:
+        return {}, ["Masks are learnt from, classes are not: the settings say so."]
     known = {name.casefold(): n for n, name in enumerate(card.object_classes)}
     used = sorted({one.class_name for one in snapshot.objects if one.class_name})
     found: dict[str, int] = {}

@@ -146,7 +146,7 @@ def prepare(plan: Plan, settings: RoundSettings, machine: Machine) -> Prelude:
         pictures,
         card,
         sight,
-        class_map=settings.class_map,
+        class_map=settings.class_map if settings.learn_classes else None,
         seed=settings.seed,
     )
     if not gathered.probes:

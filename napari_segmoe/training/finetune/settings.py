@@ -67,6 +67,9 @@ class RoundSettings(BaseModel):
     replay_spacing_um: float | None = Field(
         None, gt=0, description="Its pixel size, where its files state none."
     )
+    learn_classes: bool = Field(
+        True, description="Whether classes are learnt; else masks alone."
+    )
     class_map: dict[str, str] = Field(
         default_factory=dict,
         description="Project class: the weights' class. By default by name.",

@@ -101,6 +101,15 @@ def test_exchanged_classes_are_refused():
     assert found.swapped_agreement > 0.8
 
 
+def test_classes_that_are_probably_exchanged_are_refused():
+    """A network that mistakes a third of a foreign stain's classes sees it as well."""
+    stated = [0, 1] * 10
+    seen = [1 - one for one in stated[:13]] + stated[13:]
+    assert "classes look exchanged" in classified(stated, seen).reasons[0]
+    seen = [1 - one for one in stated[:12]] + stated[12:]
+    assert classified(stated, seen).reasons == ()
+
+
 def test_classes_that_the_network_often_mistakes_are_believed():
     found = classified([0, 1] * 6, [0, 1] * 3 + [1, 0] * 3)
     assert found.reasons == ()

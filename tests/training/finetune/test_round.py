@@ -247,6 +247,17 @@ def test_classes_that_the_weights_do_not_know_are_said(tmp_path, weights):
     assert any("Masks of odd are learnt from" in note for note in notes)
 
 
+def test_masks_alone_are_learnt_where_asked(tmp_path, weights):
+    project = make_project(tmp_path / "p.segmoe")
+    events, _ = run(project, weights, steps=2, learn_classes=False)
+    assert any("classes are not" in note for note in events[0]["notes"])
+    epochs = [event for event in events if event["event"] == "epoch"]
+    assert "object_class" not in epochs[0]["train"]
+    with_them, _ = run(make_project(tmp_path / "q.segmoe"), weights, steps=2)
+    epochs = [event for event in with_them if event["event"] == "epoch"]
+    assert "object_class" in epochs[0]["train"]
+
+
 def test_a_project_without_weights_asks_which(tmp_path):
     project = make_project(tmp_path / "p.segmoe")
     with pytest.raises(ConfigError, match="--weights"):

@@ -6,6 +6,7 @@ import pytest
 
 from napari_segmoe.errors import ProjectConflictError, ProjectError
 from napari_segmoe.project.headlines import describe_event
+from napari_segmoe.project.journal_mode import JournalMode
 from napari_segmoe.project.records import (
     Change,
     EventKind,
@@ -48,6 +49,27 @@ def test_what_was_done_is_there_after_closing(path):
         assert scripts.state_of(store) == before
         with pytest.raises(ProjectError, match="read-only"):
             scripts.draw(store, "image-0001", np.random.default_rng(0))
+
+
+def test_a_commit_that_is_refused_leaves_no_transaction_open(path, monkeypatch):
+    """Without a write-ahead log, a reader keeps a writer from its commit."""
+    monkeypatch.setattr(
+        "napari_segmoe.project.database.probe_journal_mode",
+        lambda folder: JournalMode.ROLLBACK,
+    )
+    with ProjectStore.create(path) as store:
+        scripts.begin(store)
+        store.set_patience(0.05)
+        before = store.last_number()
+        with closing(sqlite3.connect(path / DATABASE)) as reader:
+            rows = reader.execute("SELECT number FROM events")
+            rows.fetchone()  # the others are not read yet
+            with pytest.raises(ProjectError, match="Another program holds"):
+                store.append(EventKind.RUN, Change(details={"step": 1}))
+            rows.close()
+        assert store.last_number() == before
+        store.append(EventKind.RUN, Change(details={"step": 1}))
+        assert store.last_number() == before + 1
 
 
 def test_labels_cross_blocks_and_are_read_in_boxes(store):

@@ -11,6 +11,7 @@ from napari_segmoe.errors import ProjectError
 from napari_segmoe.project.journal_mode import JournalMode, probe_journal_mode
 
 _WAIT_S = 5.0
+_PORTION = 200  # rows read at once
 _SENTENCES = {
     "SQLITE_FULL": "The disk is full: free space, then repeat the last action.",
     "SQLITE_READONLY": "The folder is read-only: allow writing, or copy the project.",
@@ -27,17 +28,29 @@ class ProjectCursor(sqlite3.Cursor):
 
     connection: "ProjectConnection"
 
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Yield all rows that are left; in portions, since 50 000 take their time."""
+        while rows := self.fetchmany(_PORTION):
+            yield from rows
+
     def __next__(self) -> Any:
         """Return the next row."""
         try:
-            return _NEXT(self)
+            return super().__next__()
+        except sqlite3.Error as error:
+            raise say_error(error, self.connection.project) from error
+
+    def fetchmany(self, size: int | None = 1) -> list[Any]:
+        """Return the next rows, so many at most."""
+        try:
+            return super().fetchmany(size)
         except sqlite3.Error as error:
             raise say_error(error, self.connection.project) from error
 
     def fetchone(self) -> Any:
         """Return the next row, or None."""
         try:
-            return _FETCH_ONE(self)
+            return super().fetchone()
         except sqlite3.Error as error:
             raise say_error(error, self.connection.project) from error
 
@@ -47,9 +60,6 @@ class ProjectCursor(sqlite3.Cursor):
             return super().fetchall()
         except sqlite3.Error as error:
             raise say_error(error, self.connection.project) from error
-
-
-_NEXT, _FETCH_ONE = sqlite3.Cursor.__next__, sqlite3.Cursor.fetchone
 
 
 class ProjectConnection(sqlite3.Connection):

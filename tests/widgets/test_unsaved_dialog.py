@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMainWindow, QMessageBox
 from napari_segmoe.project.store import ProjectStore
 from napari_segmoe.widgets.project_view import ProjectView
 from napari_segmoe.widgets.unsaved_dialog import Answer, CloseGuard
-from tests.session.fakes import make_session
+from tests.session.fakes import FakePredictor, make_session
 
 
 @pytest.fixture
@@ -109,3 +109,19 @@ def test_another_project_is_not_opened_over_unsaved_steps(
     answers[0].append(Answer.DISCARD)
     view.open(tmp_path / "other.segmoe")
     assert session.project.path == tmp_path / "other.segmoe"
+
+
+def test_napari_itself_stays_open_until_it_is_settled(open_window, answers, tmp_path):
+    opened = open_window(load_predictor=lambda *_, **__: FakePredictor())
+    session, window = opened.session, opened.viewer.window._qt_window
+    session.project.create(tmp_path / "study.segmoe")
+    session.project.store._connection.execute("PRAGMA query_only = 1")
+    session.classes.make("cyst")
+    assert session.project.unsaved == 1
+    answers[0].append(Answer.CANCEL)
+    assert not window.close()
+    assert window.isVisible()
+    assert len(answers[1]) == 1
+    session.project.store._connection.execute("PRAGMA query_only = 0")
+    assert session.project.retry()
+    assert [one.name for one in session.project.store.classes()][-1] == "cyst"

@@ -152,9 +152,8 @@ class ProjectTasks:
             self.changed.emit()
 
     def _require_project(self) -> Path:
-        store = self._session.project.store
-        if store is None:
-            raise ProjectError("No project is open. Make one, or open one.")
+        store, _ = self._session.project.require()
+        store.check_place()
         return store.path
 
     def _start(self, kind: TaskKind, steps: Callable[[], Steps]) -> None:

@@ -191,9 +191,9 @@ class TrainingRuns:
         RunFolderError
             If it cannot be started.
         """
-        project = self.models.project
-        if project is None:
-            raise ProjectError("No project is open. Open or make one first.")
+        store, _ = self._session.project.require()
+        store.check_place()
+        project = store.path
         if any(run.is_round and run.folder.parent.parent == project
                for run in self.active):  # fmt: skip
             raise ProjectError(

@@ -116,6 +116,20 @@ def test_a_folder_that_is_gone_takes_no_steps_until_it_is_back(made):
     other.close()
 
 
+def test_no_task_and_no_round_begins_in_a_folder_that_is_gone(made):
+    path, _ = made
+    session = open_project(path)
+    path.rename(path.with_name("moved"))
+    tasks, runs = session.project_tasks, session.training_runs
+    for begin in (tasks.verify, tasks.back_up, runs.start_round):
+        with pytest.raises(ProjectError, match="no longer where it was opened"):
+            begin()
+    runs.look_around()
+    runs.poll()
+    session.close()
+    assert not path.exists()
+
+
 def test_another_project_in_its_place_is_not_written_to(made):
     path, scan = made
     session = open_project(path)

@@ -37,6 +37,7 @@ SETTINGS = {
     "validate_every": 4,
     "patience": 20,
     "learning_rate": "0.02",
+    "replay_weight": "2.0",
     "old_domain_loss": "1.0",
 }
 IMAGES = 5  # the last one stays unlabelled

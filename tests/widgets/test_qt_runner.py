@@ -21,9 +21,10 @@ class Steps:
     def __init__(self, count=3):
         self.count = count
         self.gate = threading.Semaphore(0)
-        self.was_closed = threading.Event()
+        self.has_begun, self.was_closed = threading.Event(), threading.Event()
 
     def __call__(self):
+        self.has_begun.set()
         try:
             for number in range(self.count):
                 assert self.gate.acquire(timeout=10)
@@ -122,6 +123,7 @@ def test_a_waiting_job_that_is_cancelled_never_begins(qtbot, runner):
 def test_closing_ends_a_running_job_at_its_next_step(qtbot):
     runner, job = QtJobRunner(), Steps(1000)
     submit(runner, job)
+    assert job.has_begun.wait(10)  # what has not begun is dropped
     job.let(500)
     closer = threading.Timer(0.05, job.let, (500,))
     closer.start()

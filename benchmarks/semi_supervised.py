@@ -222,7 +222,7 @@ def write(options: argparse.Namespace, baseline: str, method: str) -> None:
     ]
     report = {
         "command": "python benchmarks/semi_supervised.py --data DATA/glas --out RUNS"
-        f" --seeds {options.seeds} --fraction {options.fraction:g}",
+        " --seeds SEEDS --fraction SHARE",
         "settings": SETTINGS,
         "arms": ARMS,
         "comparisons": {

@@ -28,7 +28,8 @@ def run_and_kill(script, project, folder, seed, after_s):
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    first = process.stdout.readline()
+    # napari prints its notes, "nothing to undo", among them
+    first = next(line for line in process.stdout if line.startswith("{"))
     time.sleep(after_s)
     os.kill(process.pid, signal.SIGKILL)
     lines = [first, *process.stdout.read().splitlines(keepends=True)]

@@ -11,6 +11,7 @@ from napari_segmoe.types import Click, Mask
 _EIGHT = np.ones((3, 3), bool)
 _PULL, _PULL_WIDTH = 2.0, 1.5  # times the click's distance from the outline
 _SMOOTHING = 0.06  # of the radius of a disk of the mask's area
+_LEAST_OF_RADIUS = 0.25  # a small object must not leap to and fro
 
 
 def component_under(mask: Mask, y: float, x: float, *, reach_px: float = 0.0) -> Mask:
@@ -97,7 +98,8 @@ def pull_outline(
         The mask that the click corrects, and the one that is changed.
     click : Click
     least_px : float
-        Least d. At most d is the radius of a disk of the mask's area.
+        Least d, but no more than a quarter of the radius of a disk of the mask's area.
+        At most d is that radius.
 
     Returns
     -------
@@ -114,7 +116,7 @@ def pull_outline(
     found = _distance_to(previous, row, column)
     if found > size and merged[row, column] == click.positive:
         return merged  # the network found something apart from the mask
-    d = max(min(found, size), least_px, 1.0)
+    d = _pull_px(found, size, least_px)
     sigma = max(_SMOOTHING * size, 0.5)
     pulled = merged | previous if click.positive else merged & previous
     near = _around(row, column, _moved_px(d, sigma), merged.shape)
@@ -146,8 +148,15 @@ def reach_of_pull(
     row = int(np.clip(round(y), 0, previous.shape[0] - 1))
     column = int(np.clip(round(x), 0, previous.shape[1] - 1))
     size = _radius(previous)
-    d = max(min(_distance_to(previous, row, column), size), least_px, 1.0)
+    d = _pull_px(_distance_to(previous, row, column), size, least_px)
     return _moved_px(d, max(_SMOOTHING * size, 0.5))
+
+
+def _pull_px(distance: float, size: float, least_px: float) -> float:
+    """Return d of `pull_outline` for a mask of a radius."""
+    if size > 1:  # of an empty mask a click makes a disk
+        least_px = min(least_px, _LEAST_OF_RADIUS * size)
+    return max(min(distance, size), least_px, 1.0)
 
 
 def _radius(mask: Mask) -> float:

@@ -164,3 +164,13 @@ def test_a_click_where_nothing_was_moves_no_distant_pixel():
     assert found[4, 4]
     rows, columns = np.nonzero(found)
     assert np.hypot(rows - 4, columns - 4).max() < 25
+
+
+def test_a_small_object_does_not_leap_past_its_outline():
+    """A nucleus of radius 7 doubled with each correction beside it before."""
+    y, x = np.ogrid[:64, :64]
+    nucleus = (y - 32) ** 2 + (x - 32) ** 2 <= 49
+    beside = Click(32.0, 40.0)
+    grown = pull_outline(nucleus, nucleus, beside, least_px=5.0)
+    assert grown[32, 40]
+    assert nucleus.sum() < grown.sum() < 1.3 * nucleus.sum()

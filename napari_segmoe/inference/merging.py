@@ -63,7 +63,7 @@ def merge_click(
     locked : (H, W) bool, optional
         Pixels of committed objects; never changed.
     obey_px : float
-        Least distance by which a click on the wrong side moves the outline.
+        Least d of `pull_outline` for a click on the wrong side.
 
     Returns
     -------

@@ -1,19 +1,11 @@
 """Pseudo-labels as a Qt table."""
 
-from typing import Any
-
-from qtpy.QtCore import (
-    QAbstractTableModel,
-    QModelIndex,
-    QObject,
-    QPersistentModelIndex,
-    Qt,
-)
-from qtpy.QtGui import QFont, QIcon
+from qtpy.QtGui import QIcon
 
 from napari_segmoe.project.records import PlaceVerdict
 from napari_segmoe.session.pseudo_rows import PseudoRow
 from napari_segmoe.widgets.icons import dot_icon, ring_icon
+from napari_segmoe.widgets.places_model import PlacesModel
 
 TITLES = ("image", "objects", "sure")
 TIPS = (
@@ -29,78 +21,24 @@ VERDICTS = {
 }
 PROPOSED_COLOUR = "#8A8F98"
 ACCEPTED_COLOUR, REJECTED_COLOUR = "#3FBF7F", "#FF5C5C"
-AnyIndex = QModelIndex | QPersistentModelIndex
-NO_INDEX = QModelIndex()
 
 
-class PseudoLabelsModel(QAbstractTableModel):
-    """Rows are places, in the session's order.
+class PseudoLabelsModel(PlacesModel[PseudoRow]):
+    """Rows are places, in the session's order; see `PlacesModel`."""
 
-    Parameters
-    ----------
-    parent : QObject or None
-        Owner.
-    """
+    titles, tips = TITLES, TIPS
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._rows: tuple[PseudoRow, ...] = ()
-
-    @property
-    def rows(self) -> tuple[PseudoRow, ...]:
-        """The rows shown."""
-        return self._rows
-
-    def show_rows(self, rows: tuple[PseudoRow, ...]) -> None:
-        """Show other rows; where only their contents changed, selections stay."""
-        if [row.key for row in rows] != [row.key for row in self._rows]:
-            self.beginResetModel()
-            self._rows = rows
-            self.endResetModel()
-        elif rows != self._rows:
-            self._rows = rows
-            last = self.index(len(rows) - 1, len(TITLES) - 1)
-            self.dataChanged.emit(self.index(0, 0), last)
-
-    def rowCount(self, parent: AnyIndex = NO_INDEX) -> int:  # noqa: N802
-        """Return the number of places."""
-        return 0 if parent.isValid() else len(self._rows)
-
-    def columnCount(self, parent: AnyIndex = NO_INDEX) -> int:  # noqa: N802
-        """Return the number of columns."""
-        return 0 if parent.isValid() else len(TITLES)
-
-    def headerData(  # noqa: N802
-        self,
-        section: int,
-        orientation: Qt.Orientation,
-        role: int = Qt.ItemDataRole.DisplayRole,
-    ) -> Any:
-        """Return a column's title or tooltip."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
-        if role == Qt.ItemDataRole.DisplayRole:
-            return TITLES[section]
-        return TIPS[section] if role == Qt.ItemDataRole.ToolTipRole else None
-
-    def data(self, index: AnyIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def text_of(self, row: PseudoRow, column: int) -> str:
         """Return what a cell shows."""
-        row, column = self._rows[index.row()], index.column()
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _text(row, column)
-        if role == Qt.ItemDataRole.DecorationRole and column == 0:
-            return verdict_icon(row.verdict)
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return describe(row)
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(column)
-        if role == Qt.ItemDataRole.FontRole and row.is_current:
-            font = QFont()
-            font.setBold(True)
-            return font
-        return None
+        return _text(row, column)
+
+    def icon_of(self, row: PseudoRow) -> QIcon:
+        """Return the icon of its verdict."""
+        return verdict_icon(row.verdict)
+
+    def tip_of(self, row: PseudoRow) -> str:
+        """Return the row in full."""
+        return describe(row)
 
 
 def verdict_icon(verdict: PlaceVerdict) -> QIcon:
@@ -131,8 +69,3 @@ def _text(row: PseudoRow, column: int) -> str:
     if column == 1:
         return str(row.objects)
     return "" if row.confidence is None else f"{row.confidence:.2f}"
-
-
-def _alignment(column: int) -> int:
-    side = Qt.AlignmentFlag.AlignLeft if column == 0 else Qt.AlignmentFlag.AlignRight
-    return int(side | Qt.AlignmentFlag.AlignVCenter)

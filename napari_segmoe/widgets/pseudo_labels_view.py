@@ -3,10 +3,8 @@
 from qtpy.QtCore import QItemSelection, Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QDoubleSpinBox,
     QHBoxLayout,
-    QHeaderView,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -19,6 +17,7 @@ from napari_segmoe.session.session import Session
 from napari_segmoe.viewer.keys import run_action
 from napari_segmoe.widgets.buttons import make_button, make_row, make_toggle
 from napari_segmoe.widgets.heatmap_row import make_small_text
+from napari_segmoe.widgets.places_model import set_up_places
 from napari_segmoe.widgets.pseudo_labels_model import PseudoLabelsModel
 
 SETTLE_MS = 60  # one reading for a burst of changes
@@ -108,23 +107,8 @@ class PseudoLabelsView(QWidget):
     def _set_up_table(self) -> None:
         table = self._table
         table.setModel(self._model)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        set_up_places(table, row_px=ROW_PX, widths_px=(58, 46))
         table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(ROW_PX)
-        table.setShowGrid(False)
-        table.setWordWrap(False)
-        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setSectionsClickable(False)
-        header.setStretchLastSection(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        table.setColumnWidth(1, 58)
-        table.setColumnWidth(2, 46)
 
     def _lay_out(self) -> None:
         self._all = QWidget()

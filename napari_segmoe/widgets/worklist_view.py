@@ -5,11 +5,9 @@ from pathlib import Path
 from qtpy.QtCore import QModelIndex, Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QFileDialog,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QTableView,
     QVBoxLayout,
@@ -31,6 +29,7 @@ from napari_segmoe.widgets.buttons import (
     make_row,
     paint_primary,
 )
+from napari_segmoe.widgets.places_model import set_up_places
 from napari_segmoe.widgets.worklist_model import WorklistModel
 
 SETTLE_MS = 60  # one reading for a burst of changes
@@ -116,23 +115,8 @@ class WorklistView(QWidget):
     def _set_up_table(self) -> None:
         table = self._table
         table.setModel(self._model)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(26)
-        table.setShowGrid(False)
-        table.setWordWrap(False)
-        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        set_up_places(table, row_px=26, widths_px=(58, 58))
         table.setMinimumHeight(150)
-        header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setSectionsClickable(False)
-        header.setStretchLastSection(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        table.setColumnWidth(1, 58)
-        table.setColumnWidth(2, 58)
 
     def _lay_out(self) -> None:
         title = QLabel("Images")

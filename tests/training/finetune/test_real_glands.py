@@ -61,7 +61,7 @@ def make_gland_project(path, items):
 
 
 @pytest.mark.filterwarnings("ignore:.*groups are on two sides")
-def test_twenty_glands_of_a_new_stain_are_learnt(tmp_path, glas):
+def test_twenty_glands_of_a_new_stain_are_learnt_and_published(tmp_path, glas):
     from napari_segmoe.data.folder import read_data_folder
 
     folder = read_data_folder(glas)
@@ -77,10 +77,6 @@ def test_twenty_glands_of_a_new_stain_are_learnt(tmp_path, glas):
         check=True,
     )
     last = json.loads(done.stdout.splitlines()[-1])
-    found = last["hold_out"]
-    assert found["click_iou"] > found["old_click_iou"]
-    # Ten images cannot always tell a gain from noise: then nothing is published.
-    assert last["decision"] == "publish" or "beyond noise" in last["reason"]
-    if last["decision"] == "publish":
-        assert found["dice"] > found["old_dice"]
-        assert last["old_domain"]["old_domain_loss"] <= 0.01
+    assert last["decision"] == "publish", last["reason"]
+    assert last["hold_out"]["dice"] > last["hold_out"]["old_dice"]
+    assert last["old_domain"]["old_domain_loss"] <= 0.01
